@@ -1,0 +1,1 @@
+"""dynfrac: training runs as iterated maps, analysed as dynamical systems."""

@@ -1,0 +1,1 @@
+"""Numbers from orbits, labels and points: exponents, dimensions and the fits behind them."""

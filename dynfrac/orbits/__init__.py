@@ -1,0 +1,1 @@
+"""Running maps: iteration, outcome rules, axes and the batched evaluator."""

@@ -1,0 +1,65 @@
+"""What became of a run: the `Status` codes and the record of many runs.
+
+`Status` is the only outcome code of the package: orbits, sweep stores and pictures share it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+
+
+class Status(IntEnum):
+    """Outcome of one run, stored as uint8.
+
+    The two-class label of a run is `status == Status.CONVERGED`; whether a run converged is the
+    decision of the outcome rule, and the other three codes say in which way it did not.
+    """
+
+    PENDING = 0
+    """Never run; the fill value of a sweep's unwritten tiles."""
+    CONVERGED = 1
+    """Converged, by the named rule."""
+    BOUNDED = 2
+    """Every loss stayed below the rule's limit, and the run did not converge by the rule."""
+    ESCAPED = 3
+    """Every loss was finite and at least one passed the limit, first at `t_escape`."""
+    NOT_FINITE = 4
+    """A loss overflowed or became not-a-number; `t_escape` is the first loss over the limit."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcomes:
+    """Outcomes of N runs, as NumPy arrays, with the conditions they were computed under.
+
+    Attributes
+    ----------
+    status : (N,) uint8 array
+        Codes of `Status`.
+    measure : (N,) float array
+        The signed number that the published pictures colour: negative for converged runs, not
+        negative for all others. Its formula belongs to the rule.
+    t_escape : (N,) int32 array
+        0-based index of the first loss that is over the limit or not finite, else -1.
+    final_loss : (N,) float array
+        The last recorded loss, that of step `n_steps - 1`, taken before that step's update.
+    conditions : dict
+        `rule`, `n_steps`, `dtype`, `lanes` (runs per batch), `device`.
+    """
+
+    status: np.ndarray
+    measure: np.ndarray
+    t_escape: np.ndarray
+    final_loss: np.ndarray
+    conditions: dict[str, Any]
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(N,) bool array: the default two-class label, True where the run converged."""
+        return self.status == Status.CONVERGED
+
+    def __len__(self) -> int:
+        return len(self.status)

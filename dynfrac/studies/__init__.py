@@ -1,0 +1,1 @@
+"""Whole questions composed from the parts: presets of published conditions."""

@@ -1,0 +1,1 @@
+"""Dense grids of runs: tiles, the store on disk, and the resumable sweep."""

@@ -1,0 +1,1 @@
+"""What is iterated: the map abstraction, toy maps, training maps, models and data."""
