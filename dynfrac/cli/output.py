@@ -1,0 +1,242 @@
+"""What every command prints: JSON, tables, flags and progress; and the check of `--out`.
+
+Results go to standard output, everything that is about the run (progress, errors) to standard
+error, so that `dynfrac ... --json | jq` works.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+
+def jsonable(obj: Any) -> Any:
+    """Turn a result into what JSON can say.
+
+    Parameters
+    ----------
+    obj : object
+        Dataclasses (by `to_dict` where they have one, else field by field), mappings, sequences,
+        NumPy and jax arrays and scalars, paths, strings, numbers, None.
+
+    Returns
+    -------
+    dict, list, str, int, float, bool or None
+        Numbers that are not finite become None.
+
+    Raises
+    ------
+    TypeError
+        If something has no JSON form.
+    """
+    if obj is None or isinstance(obj, str | bool):
+        return obj
+    if isinstance(obj, int):
+        return int(obj)
+    if isinstance(obj, float):
+        return float(obj) if math.isfinite(obj) else None
+    if isinstance(obj, Mapping):
+        return {str(key): jsonable(value) for key, value in obj.items()}
+    if isinstance(obj, list | tuple | set | frozenset):
+        return [jsonable(item) for item in obj]
+    if isinstance(obj, os.PathLike):
+        return os.fspath(obj)
+    if hasattr(obj, "to_dict"):
+        return jsonable(obj.to_dict())
+    if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
+        fields = dataclasses.fields(obj)
+        return {field.name: jsonable(getattr(obj, field.name)) for field in fields}
+    if isinstance(obj, np.ndarray | np.generic) or hasattr(obj, "__array__"):
+        array = np.asarray(obj)
+        if array.dtype.kind in "biufU":
+            return jsonable(array.tolist())
+        if array.dtype.kind == "V" and "float" in array.dtype.name:  # bfloat16 and its kin
+            return jsonable(array.astype(np.float64).tolist())
+    raise TypeError(f"{type(obj).__name__} has no JSON form")
+
+
+def print_json(obj: Any) -> None:
+    """Print one JSON object on standard output; not-a-number and infinity become null.
+
+    Parameters
+    ----------
+    obj : mapping or dataclass
+        Anything `jsonable` takes.
+    """
+    click.echo(json.dumps(jsonable(obj), indent=2, allow_nan=False, ensure_ascii=False))
+
+
+def format_table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Lay out a small table, columns aligned, numbers to the right and text to the left.
+
+    Parameters
+    ----------
+    headers : sequence of str
+        One for each column; empty strings for none.
+    rows : iterable of sequences
+        As many cells as there are headers. Floats are shown with six significant digits and
+        not-a-number as a dash; format them yourself for anything else.
+
+    Returns
+    -------
+    str
+        Lines without trailing blanks or a final newline.
+    """
+    body = [[_cell(value) for value in row] for row in rows]
+    texts = [list(headers), *([text for text, _ in row] for row in body)]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    right = [
+        bool(column) and all(numeric for _, numeric in column)
+        for column in (zip(*body, strict=True) if body else [()] * len(headers))
+    ]
+    lines = (
+        "  ".join(
+            text.rjust(width) if to_right else text.ljust(width)
+            for text, width, to_right in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in texts
+    )
+    return "\n".join(line for line in lines if line)
+
+
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print the table of `format_table` on standard output."""
+    click.echo(format_table(headers, rows))
+
+
+def echo_flags(flags: Iterable[str]) -> None:
+    """Print the warnings that a result carries, one line each, on standard output.
+
+    They are part of the result and stay with it when it is redirected. Commands do not call this
+    under `--json`, where the flags are a field.
+    """
+    for flag in flags:
+        click.echo(f"note: {flag}")
+
+
+def check_output(
+    path: str | os.PathLike[str], option: str = "--out", *, folder: bool = False
+) -> Path:
+    """Make sure that a result can be written, before the work that produces it begins.
+
+    Parameters
+    ----------
+    path : path
+        Where the result will go. Nothing is created or changed.
+    option : str
+        The argument to name in the error.
+    folder : bool
+        Whether the result is a folder (a sweep, a report) and not a file.
+
+    Returns
+    -------
+    Path
+        The same path.
+
+    Raises
+    ------
+    ValueError
+        If the folder that is to hold it does not exist or cannot be written to, or if something
+        of the other kind is in its place.
+    """
+    target = Path(path)
+    if folder and target.exists() and not target.is_dir():
+        raise ValueError(f"{option} {target} is a file, not a folder; choose another name")
+    if not folder and target.is_dir():
+        raise ValueError(f"{option} {target} is a folder; give the name of a file inside it")
+    parent = target if folder and target.is_dir() else target.parent
+    if not parent.is_dir():
+        raise ValueError(f"{option} {target}: the folder {parent} does not exist; create it first")
+    try:
+        # Trying is the only reliable answer: permission bits say nothing about read-only mounts,
+        # quotas or a superuser. The file has no name where the system allows it.
+        with tempfile.TemporaryFile(dir=parent):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"{option} {target}: cannot write to the folder {parent} "
+            f"({(error.strerror or str(error)).lower()}); choose another"
+        ) from error
+    if not folder and target.exists() and not os.access(target, os.W_OK):
+        raise ValueError(f"{option} {target}: the file is write-protected; choose another name")
+    return target
+
+
+@contextlib.contextmanager
+def progress_bar(description: str, total: float | None) -> Iterator[Callable[[float], None]]:
+    """Show progress, the time elapsed and the time left on standard error.
+
+    Nothing is shown if standard error is not a terminal, under `--quiet`, or if the environment
+    variable `DYNFRAC_PROGRESS` is 0.
+
+    Parameters
+    ----------
+    description : str
+        One or two words, such as ``"sweep"``.
+    total : float or None
+        How many units of work there are; None if that is not known.
+
+    Yields
+    ------
+    callable
+        `advance(n)` says that `n` more units are done.
+    """
+    if not progress_is_shown():
+        yield lambda n: None
+        return
+    from rich.console import Console  # a tenth of a second that quiet runs do without
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("elapsed,"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(description, total=total)
+        yield lambda n: progress.advance(task, n)
+
+
+def progress_is_shown() -> bool:
+    """Whether progress bars are wanted: a terminal, no `--quiet`, no `DYNFRAC_PROGRESS=0`."""
+    if os.environ.get("DYNFRAC_PROGRESS") == "0" or not sys.stderr.isatty():
+        return False
+    context = click.get_current_context(silent=True)
+    while context is not None:
+        if context.params.get("quiet"):
+            return False
+        context = context.parent
+    return True
+
+
+def _cell(value: Any) -> tuple[str, bool]:
+    """Text of a table cell, and whether it is a number."""
+    if isinstance(value, bool | np.bool_):
+        return ("yes" if value else "no"), False
+    if isinstance(value, int | np.integer):
+        return str(value), True
+    if isinstance(value, float | np.floating):
+        return (f"{value:.6g}" if math.isfinite(value) else "-"), True
+    return str(value), False
