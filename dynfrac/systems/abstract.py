@@ -49,10 +49,15 @@ class AbstractMap(struct.PyTreeNode, abc.ABC):
     The inexact (floating-point) leaves of the state are the phase space; integer leaves such as an
     optimizer's step counter are clock, not state, and are left out of every tangent space.
 
-    Three attributes are optional, and read with `getattr`:
+    Five attributes are optional, and read with `getattr`:
 
     `rule`
-        The outcome rule used when none is asked for (`dynfrac.orbits.rules`).
+        Name of the outcome rule used when none is asked for, such as ``"bounded:2"``
+        (`dynfrac.orbits.rules`); the published rule without it.
+    `preferred_dtype`
+        ``"float32"`` for maps that are costly in float64, which is the default.
+    `drive`
+        ``"host"`` if a CPU should step the map from the host instead of in a compiled loop.
     `slaved`
         Names of state fields that no other field ever reads (BatchNorm's running statistics).
         Each would add an exponent of its own without saying anything about the dynamics.

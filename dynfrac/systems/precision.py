@@ -41,15 +41,21 @@ def precision() -> Iterator[None]:
         yield
 
 
-def check_dtype(dtype: str) -> np.dtype:
-    """Return `dtype` as a NumPy type.
+def choose_dtype(map_: Any, dtype: str | None = None) -> np.dtype:
+    """Return the type to compute a map in.
+
+    Parameters
+    ----------
+    map_ : AbstractMap
+        Its optional attribute `preferred_dtype` is used when `dtype` is None; float64 without one.
+    dtype : {"float64", "float32"}, optional
 
     Raises
     ------
     ValueError
         If `dtype` is not one of `DTYPES`.
     """
-    name = str(np.dtype(dtype)) if not isinstance(dtype, str) else dtype
+    name = dtype if dtype is not None else getattr(map_, "preferred_dtype", "float64")
     if name not in DTYPES:
         raise ValueError(f"dtype={name!r} is not supported; choose one of {', '.join(DTYPES)}")
     return np.dtype(name)

@@ -1,0 +1,92 @@
+"""The random network and data of the published trainability fractals.
+
+Sohl-Dickstein's six conditions (`sohldickstein2024` in docs/references.bib) train a small
+mean-field network on Gaussian noise. Everything random comes from one chain of keys, reproduced
+here so that sweeps agree with the published code cell by cell. They are jax's *partitionable*
+threefry keys, the default since jax 0.5: agreement is with the published code under a current jax.
+"""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+
+from dynfrac.systems.batches import AbstractBatches, Dataset, FullBatch, minibatch_stream
+from dynfrac.systems.losses import mean_squared_error
+from dynfrac.systems.models import MeanFieldMLP
+from dynfrac.systems.optimizers import make_optimizer
+from dynfrac.systems.precision import precision
+from dynfrac.systems.training import TrainingMap
+
+
+def published_map(
+    *,
+    width: int = 16,
+    depth: int = 2,
+    nonlinearity: str = "tanh",
+    n_data: int | None = None,
+    batch: int | None = None,
+    n_steps: int = 500,
+    optimizer: str = "sgd",
+    lr: float = 1.0,
+    seed: int = 0,
+) -> TrainingMap:
+    """Return the training map of the published network on its random data.
+
+    Parameters
+    ----------
+    width : int, default 16
+        Size of the input and of the hidden layers.
+    depth : int, default 2
+        Number of layers; the last has one output.
+    nonlinearity : {"tanh", "relu", "identity"}
+    n_data : int, optional
+        Number of data points. Absent: the number of parameters (272 at width 16 and depth 2), or
+        `width` for the identity.
+    batch : int, optional
+        Minibatch size; absent means all the data at every step.
+    n_steps : int, default 500
+        Length of the minibatch stream, which is part of the recipe; unused without `batch`.
+    optimizer : str, default "sgd"
+    lr : float, default 1.0
+        Default learning rate.
+    seed : int, default 0
+        The published value is 0.
+
+    Returns
+    -------
+    TrainingMap
+        In float64, with mean squared error as loss.
+
+    Raises
+    ------
+    ValueError
+        If a size is not positive or a name is unknown.
+    """
+    if depth < 1 or width < 1:
+        raise ValueError(f"width={width} and depth={depth} must both be at least 1")
+    if n_data is not None and n_data < 1:
+        raise ValueError(f"n_data={n_data} must be at least 1")
+    model = MeanFieldMLP.create((width,) * depth + (1,), nonlinearity)
+    n_parameters = width * width * (depth - 1) + width
+    n = n_data or (width if nonlinearity == "identity" else n_parameters)
+    with precision():
+        key, sub = jax.random.split(jax.random.PRNGKey(seed))
+        variables = model.init(sub)
+        key, sub = jax.random.split(key)
+        inputs = jax.random.normal(sub, (n, width), "float64")
+        key, sub = jax.random.split(key)
+        targets = jax.random.normal(sub, (n, 1), "float64")
+        variables, data = jax.tree.map(np.asarray, (variables, Dataset(inputs, targets)))
+    batches: AbstractBatches = (
+        FullBatch() if batch is None else minibatch_stream(n, batch, n_steps)
+    )
+    return TrainingMap(
+        model,
+        make_optimizer(optimizer),
+        mean_squared_error,
+        data,
+        batches,
+        variables,
+        settings=(("lr", lr),),
+    )
