@@ -228,8 +228,9 @@ def is_autonomous(map_: AbstractMap) -> bool:
     bool
         False also when the trace passes `t` on to an inner function that may or may not use it.
     """
-    hparams, state = _example(map_)
-    closed = jax.make_jaxpr(map_.step)(state, hparams, jnp.int64(0))
+    with precision():
+        hparams, state = _example(map_)
+        closed = jax.make_jaxpr(map_.step)(state, hparams, 0)
     time = closed.jaxpr.invars[-1]
     used = any(time is v for eqn in closed.jaxpr.eqns for v in eqn.invars)
     return not used and all(time is not v for v in closed.jaxpr.outvars)
@@ -346,7 +347,7 @@ def _scatter(into: Record, where: np.ndarray, source: Record, rows: np.ndarray) 
 
 def _example(map_: AbstractMap) -> tuple[dict[str, Any], Any]:
     """Default hyperparameters and the abstract initial state."""
-    hparams = {name: jnp.float64(value) for name, value in map_.defaults.items()}
+    hparams = {name: np.float64(value) for name, value in map_.defaults.items()}
     return hparams, jax.eval_shape(map_.init, hparams)
 
 
