@@ -16,7 +16,7 @@ import scipy.sparse.linalg
 from dynfrac.orbits.iteration import prepare
 from dynfrac.orbits.phase import PhaseSpace, phase_space
 from dynfrac.systems.abstract import AbstractMap, State
-from dynfrac.systems.precision import cast_floats, precision
+from dynfrac.systems.precision import cast_floats, choose_dtype, precision
 
 DENSE_DIMENSION = 16
 """Up to this dimension the whole Hessian is formed: ARPACK needs more dimensions than vectors."""
@@ -53,7 +53,7 @@ def sharpness(
     *,
     rtol: float = 1e-3,
     max_products: int = 300,
-    dtype: str = "float64",
+    dtype: str | None = None,
     seed: int = 0,
 ) -> Sharpness:
     """Largest eigenvalue of the Hessian of `map_.observe` over the phase space.
@@ -69,7 +69,8 @@ def sharpness(
         Relative accuracy asked of the eigenvalue.
     max_products : int, default 300
         About the largest number of Hessian-vector products; each costs some four losses.
-    dtype : {"float64", "float32"}
+    dtype : {"float64", "float32"}, optional
+        By default the map's `preferred_dtype`, or float64 if it has none.
     seed : int, default 0
         Of the starting vector.
 
@@ -94,7 +95,7 @@ def sharpness(
         raise ValueError(f"rtol={rtol} is out of range; pass a number between 0 and 1")
     with precision():
         problem = prepare(map_, hparams, dtype)
-        state = jax.tree.map(jnp.asarray, cast_floats(state, dtype))
+        state = jax.tree.map(jnp.asarray, cast_floats(state, choose_dtype(map_, dtype)))
         space = phase_space(problem.map_, state)
         point, rest = space.split(state)
         if not np.all(np.isfinite(point)):

@@ -119,7 +119,7 @@ def lyapunov_spectrum(
     n_transient: int = 0,
     n_warmup: int | None = None,
     seed: int = 0,
-    dtype: str = "float64",
+    dtype: str | None = None,
     on_progress: Progress | None = None,
 ) -> LyapunovSpectrum:
     """Lyapunov exponents along one orbit of a map.
@@ -144,7 +144,8 @@ def lyapunov_spectrum(
         steps to align to `tol`.
     seed : int, default 0
         Of the initial frame. Exponents do not depend on it, finite-time values do.
-    dtype : {"float64", "float32"}
+    dtype : {"float64", "float32"}, optional
+        By default the map's `preferred_dtype`, or float64 if it has none.
     on_progress : callable, optional
         Called with (steps done, steps in all), transient and warm-up included.
 

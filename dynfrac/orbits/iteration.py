@@ -19,7 +19,7 @@ import numpy as np
 from dynfrac.orbits.outcomes import Status
 from dynfrac.orbits.phase import PhaseSpace, phase_space
 from dynfrac.systems.abstract import AbstractMap, State, resolve_hparams
-from dynfrac.systems.precision import cast_floats, check_dtype, precision
+from dynfrac.systems.precision import cast_floats, choose_dtype, precision
 
 CHUNK = 1024
 """Steps per compiled call of `iterate` and `advance`."""
@@ -68,7 +68,9 @@ class Problem:
         }
 
 
-def prepare(map_: AbstractMap, hparams: Mapping[str, Any] | None, dtype: str) -> Problem:
+def prepare(
+    map_: AbstractMap, hparams: Mapping[str, Any] | None, dtype: str | None = None
+) -> Problem:
     """Cast a map, its hyperparameters and its initial state, and check that they fit together.
 
     Call it inside `dynfrac.systems.precision.precision`.
@@ -78,7 +80,8 @@ def prepare(map_: AbstractMap, hparams: Mapping[str, Any] | None, dtype: str) ->
     map_ : AbstractMap
     hparams : mapping of str to float, optional
         Values for some or all of the names in `map_.defaults`.
-    dtype : {"float64", "float32"}
+    dtype : {"float64", "float32"}, optional
+        By default the map's `preferred_dtype`, or float64 if it has none.
 
     Returns
     -------
@@ -90,7 +93,7 @@ def prepare(map_: AbstractMap, hparams: Mapping[str, Any] | None, dtype: str) ->
         If a hyperparameter is unknown or not one real number, the type is not supported, or `step`
         does not return a state like the one it was given.
     """
-    real = check_dtype(dtype)
+    real = choose_dtype(map_, dtype)
     resolved = resolve_hparams(map_, hparams)
     for name, value in resolved.items():
         if np.ndim(value) != 0:
@@ -163,7 +166,7 @@ def iterate(
     *,
     n_steps: int,
     keep_states: bool = False,
-    dtype: str = "float64",
+    dtype: str | None = None,
     on_progress: Progress | None = None,
 ) -> Orbit:
     """Run one orbit and record what the map observes.
@@ -177,7 +180,8 @@ def iterate(
         Number T of steps, at least 1.
     keep_states : bool, default False
         Record the phase-space coordinates of every iterate too: n_steps x dimension numbers.
-    dtype : {"float64", "float32"}
+    dtype : {"float64", "float32"}, optional
+        By default the map's `preferred_dtype`, or float64 if it has none.
     on_progress : callable, optional
         Called with (steps done, steps in all) after every chunk.
 
