@@ -144,10 +144,10 @@ class Axis:
         fractions : float array
             0 is `low`, 1 is `high`; uniform in log10 on a logarithmic axis.
         """
+        f = np.asarray(fractions, float)
         if self.scale == "log10":
-            low, high = math.log10(self.low), math.log10(self.high)
-            return 10.0 ** (low + (high - low) * np.asarray(fractions, float))
-        return self.low + (self.high - self.low) * np.asarray(fractions, float)
+            return 10.0 ** (math.log10(self.low) * (1 - f) + math.log10(self.high) * f)
+        return self.low * (1 - f) + self.high * f
 
 
 def check_axes(axes: Sequence[Axis], names: Sequence[str]) -> None:
@@ -162,4 +162,6 @@ def check_axes(axes: Sequence[Axis], names: Sequence[str]) -> None:
         if axis.name not in names:
             raise unknown_name("hyperparameter", axis.name, names)
         if axis.name in [other.name for other in axes[:i]]:
-            raise ValueError(f"{axis.name!r} is on two axes; each axis needs its own hyperparameter")
+            raise ValueError(
+                f"{axis.name!r} is on two axes; each axis needs its own hyperparameter"
+            )

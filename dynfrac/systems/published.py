@@ -78,9 +78,7 @@ def published_map(
         key, sub = jax.random.split(key)
         targets = jax.random.normal(sub, (n, 1), "float64")
         variables, data = jax.tree.map(np.asarray, (variables, Dataset(inputs, targets)))
-    batches: AbstractBatches = (
-        FullBatch() if batch is None else minibatch_stream(n, batch, n_steps)
-    )
+    batches: AbstractBatches = FullBatch() if batch is None else minibatch_stream(n, batch, n_steps)
     return TrainingMap(
         model,
         make_optimizer(optimizer),

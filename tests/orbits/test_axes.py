@@ -1,0 +1,80 @@
+"""Axes: their points, their text form and what they refuse."""
+
+import numpy as np
+import pytest
+
+from dynfrac.orbits.axes import Axis, check_axes, natural_scale
+
+
+def test_points_include_the_end_points_exactly():
+    for axis in (Axis("lr", 1e-3, 1e6, 48), Axis("skip", 0.1, 0.7, 7), Axis("lr", 0.3, 0.7, 2)):
+        points = axis.points()
+        assert (points[0], points[-1], len(points)) == (axis.low, axis.high, axis.n)
+        assert np.all(np.diff(points) > 0)
+
+
+def test_logarithmic_points_are_those_of_the_published_grid():
+    # A power of ten amplifies the rounding of its exponent by up to 6 ln 10, so 16 units.
+    points = Axis("lr_in", 1e-3, 1e6).points(48)
+    np.testing.assert_allclose(points, np.logspace(-3, 6, 48), rtol=16 * np.finfo(float).eps)
+
+
+def test_grids_of_two_to_the_k_plus_one_points_nest():
+    axis = Axis("x", -1.0, 3.0)
+    np.testing.assert_array_equal(axis.points(17)[::2], axis.points(9))
+
+
+@pytest.mark.parametrize(
+    ("name", "scale"),
+    [("lr", "log10"), ("lr_out", "log10"), ("weight_offset", "log10"), ("init_scale", "log10"),
+     ("input_offset_per_step", "log10"), ("skip", "linear"), ("momentum", "linear"),
+     ("anything", "linear")],
+)  # fmt: skip
+def test_scale_follows_the_hyperparameter(name, scale):
+    assert natural_scale(name) == Axis(name, 0.1, 1.0).scale == scale
+
+
+@pytest.mark.parametrize(
+    ("text", "axis"),
+    [
+        ("lr=1e-3:10", Axis("lr", 1e-3, 10.0)),
+        ("lr=1e-3:10:65", Axis("lr", 1e-3, 10.0, 65)),
+        ("lr=-1:10:linear", Axis("lr", -1.0, 10.0, None, "linear")),
+        ("skip=0.1:1:5:log10", Axis("skip", 0.1, 1.0, 5, "log10")),
+    ],
+)
+def test_text_form(text, axis):
+    assert Axis.parse(text) == axis
+
+
+@pytest.mark.parametrize("text", ["lr", "lr=1", "=1:2", "lr=1:2:3:4", "lr=a:b", "lr=1:2:x", "lr="])
+def test_text_that_is_no_axis_shows_the_form(text):
+    with pytest.raises(ValueError, match="NAME=LOW:HIGH"):
+        Axis.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("lr", 1.0, 1.0), "is empty"),
+        (("lr", 2.0, 1.0), "is empty"),
+        (("lr", 0.0, 1.0), "logarithmic scale"),
+        (("lr", -1.0, 1.0), "logarithmic scale"),
+        (("skip", 0.0, np.inf), "not finite"),
+        (("skip", np.nan, 1.0), "not finite"),
+        (("skip", 0.0, 1.0, 1), "at least 2"),
+        (("skip", 0.0, 1.0, 5, "log2"), "linear or log10"),
+    ],
+)
+def test_what_cannot_be_an_axis_is_refused(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        Axis(*arguments)
+
+
+def test_axes_must_name_different_known_hyperparameters():
+    x, y = Axis("lr_in", 0.1, 1.0), Axis("lr_out", 0.1, 1.0)
+    check_axes([x, y], ["lr_in", "lr_out"])
+    with pytest.raises(ValueError, match="on two axes"):
+        check_axes([x, x], ["lr_in", "lr_out"])
+    with pytest.raises(ValueError, match="did you mean 'lr_in'"):
+        check_axes([Axis("lr_inn", 0.1, 1.0)], ["lr_in", "lr_out"])
