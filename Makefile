@@ -32,11 +32,12 @@ lint: $(VENV)/installed-dev
 	$(PY) -m pyright --pythonpath $(PY)
 
 docs: $(VENV)/installed-docs
+	rm -rf docs/generated
 	$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 clean:
-	rm -rf $(VENV) demo docs/_build build dist *.egg-info
+	rm -rf $(VENV) demo docs/_build docs/generated build dist *.egg-info
 	rm -rf .pytest_cache .ruff_cache .hypothesis .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -5,7 +5,12 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from dynfrac.analysis.lyapunov import lyapunov_spectrum
+from dynfrac.orbits.evaluator import evaluate
+from dynfrac.systems.toys import Henon
 
 
 def run_python(code, **environment):
@@ -61,3 +66,24 @@ def test_random_numbers_do_not_depend_on_the_callers_settings(partitionable):
     # promise of reproducibility, the tolerance is its inverse error function's last bits.
     expected = [-0.2058421394796434, -0.7847657764467411, 1.8160866726679836, 0.1878440128937887]
     assert result["draw"] == pytest.approx(expected, rel=1e-12)
+
+
+def test_entry_points_compute_in_64_bits_whatever_the_caller_does():
+    outcomes, exponents = run_python(
+        """
+import json
+import numpy as np
+import jax
+from dynfrac.analysis.lyapunov import lyapunov_spectrum
+from dynfrac.orbits.evaluator import evaluate
+from dynfrac.systems.toys import Henon
+assert not jax.config.jax_enable_x64
+outcomes = evaluate(Henon(), {"a": np.linspace(1.0, 1.4, 5)}, n_steps=60)
+spectrum = lyapunov_spectrum(Henon(), n_steps=500)
+print(json.dumps([outcomes.final_loss.tolist(), spectrum.exponents.tolist()]))
+"""
+    )
+    # Chaotic orbits double an error every second step: after 60 steps, float32 agrees in no digit.
+    here = evaluate(Henon(), {"a": np.linspace(1.0, 1.4, 5)}, n_steps=60)
+    assert outcomes == here.final_loss.tolist()
+    assert exponents == lyapunov_spectrum(Henon(), n_steps=500).exponents.tolist()
