@@ -8,6 +8,7 @@ import click
 import pytest
 
 from dynfrac.cli.main import COMMANDS, cli
+from dynfrac.cli.settings import read_settings, settings_for
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -52,6 +53,16 @@ def test_commands_and_options_exist(page, words):
     known = {opt for p in command.params for opt in (*p.opts, *p.secondary_opts)} | {"--help"}
     given = {word for word in words if re.fullmatch(r"--?[a-z][a-z-]*", word)}
     assert given <= known, f"{page}: {given - known}"
+
+
+def test_settings_files_set_options_that_exist(tmp_path):
+    path = tmp_path / "settings.toml"
+    path.write_text("".join(text for page in PAGES for text in blocks(page, "toml")))
+    context = click.Context(cli, info_name="dynfrac")
+    for name, table in read_settings(path, COMMANDS).items():
+        command = cli.get_command(context, name)
+        assert command is not None
+        assert len(settings_for(command, name, table)) == len(table) > 0
 
 
 def test_the_ten_line_map_is_the_one_in_the_module_that_defines_maps():
