@@ -289,4 +289,4 @@ def _judge(run: TangentRun, averages: Averages) -> tuple[Status, str]:
         return Status.ESCAPED, "escaped"
     growing = is_growing(run.observations)
     n = len(run.increments)
-    return Status.BOUNDED, verdict(averages, n, growing=growing, at_rest=run.at_rest)
+    return Status.BOUNDED, verdict(averages, n, growing=growing, motion=run.motion)

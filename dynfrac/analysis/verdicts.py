@@ -23,6 +23,9 @@ independent values has a range near 1.25 sd sqrt(n), and one below 0.5 less than
 NEUTRAL = 0.01
 """Exponents below this count as stable, as far as looking for a fixed point or cycle goes."""
 
+REST = 1e-9
+"""A stable orbit whose steps are smaller than this, relative to its coordinates, is at rest."""
+
 GROWTH = 1e8
 """An observation this many times the first one, or this large if the first is below 1, means
 that the orbit has escaped."""
@@ -126,7 +129,7 @@ def average(increments: np.ndarray) -> Averages:
     )
 
 
-def verdict(averages: Averages, n: int, *, growing: bool, at_rest: bool) -> str:
+def verdict(averages: Averages, n: int, *, growing: bool, motion: float) -> str:
     """Name the kind of orbit.
 
     Parameters
@@ -136,8 +139,8 @@ def verdict(averages: Averages, n: int, *, growing: bool, at_rest: bool) -> str:
         Number of averaged steps.
     growing : bool
         What the map observes was still growing at the end.
-    at_rest : bool
-        The last step left the state exactly where it was.
+    motion : float
+        Relative size of the last step, 0 if it left the state exactly where it was.
 
     Returns
     -------
@@ -145,14 +148,15 @@ def verdict(averages: Averages, n: int, *, growing: bool, at_rest: bool) -> str:
         "fixed point", "periodic", "chaotic", "neutral" or "not settled".
     """
     leading = averages.exponents[0]
-    if leading == -math.inf or at_rest:
-        return "fixed point" if at_rest else "periodic"
+    if leading == -math.inf or motion == 0:
+        return "fixed point" if motion < REST else "periodic"
     if n < FINITE_TIME or growing:
         return "not settled"
     threshold = 3 * averages.stderr[0]
-    if averages.settled and leading < -threshold:
+    # Tangents that turn while the orbit spirals in have increments that repeat, as on a cycle.
+    if leading < -threshold and (averages.settled or (averages.cancelling and motion < REST)):
         return "fixed point"
-    if averages.cancelling and averages.period and leading < -threshold:
+    if leading < -threshold and averages.period:
         return "periodic"
     if leading > max(threshold, NEUTRAL):
         return "chaotic"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Iterator
 from typing import Any, final
 
@@ -43,8 +44,9 @@ class TangentRun:
         What it observed.
     stopped_at : int
         Index of the first state that is not finite or has no finite tangent, else -1.
-    at_rest : bool
-        The run did not stop, and one more step would leave every coordinate exactly where it is.
+    motion : float
+        Largest change of a coordinate in one more step, relative to 1 plus the largest coordinate;
+        0 if the state stays exactly where it is, not-a-number if there is no finite next state.
     state : pytree
         The last finite state.
     """
@@ -53,7 +55,7 @@ class TangentRun:
     steps: np.ndarray
     observations: np.ndarray
     stopped_at: int
-    at_rest: bool
+    motion: float
     state: State
 
 
@@ -120,7 +122,7 @@ def run_tangents(
         steps=np.asarray(steps, int),
         observations=np.asarray(observations, float),
         stopped_at=t + 1 if stopped else -1,
-        at_rest=not stopped and _is_at_rest(problem, state, t),
+        motion=math.nan if stopped else _motion(problem, state, t),
         state=state,
     )
 
@@ -137,11 +139,13 @@ def _observe(map_: AbstractMap, hparams: Any, state: State) -> Any:
     return map_.observe(state, hparams)
 
 
-def _is_at_rest(problem: Problem, state: State, t: int) -> bool:
-    """Whether one more step leaves every coordinate exactly where it is."""
+def _motion(problem: Problem, state: State, t: int) -> float:
+    """Return the relative size of one more step."""
     after, reached = advance(problem, state, t, t + 1)
-    unmoved = problem.space.split(after)[0] == problem.space.split(state)[0]
-    return reached > t and bool(unmoved.all())
+    here, there = (np.asarray(problem.space.split(x)[0], np.float64) for x in (state, after))
+    if reached == t:
+        return math.nan
+    return float(np.max(np.abs(there - here)) / (1 + np.max(np.abs(here))))
 
 
 def random_frame(seed: int, n_vectors: int, problem: Problem) -> jax.Array:

@@ -1,8 +1,8 @@
 """Toy maps: small systems whose exponents, cycles or boundaries are known.
 
 They stand for two things: textbook chaos (logistic, Henon, z^2 + c), and training runs small enough
-to be solved by hand (gradient descent on a quadratic, on a double well, on a rippled bowl). None of
-them carries an outcome rule: the caller chooses one.
+to be solved by hand (gradient descent on a quadratic, on a double well, on a rippled bowl). Where a
+run counts as converged if it stays bounded, as in complex dynamics, the map names that rule.
 
 Losses follow the package's convention: `observe` of the state at t is taken before the update.
 """
@@ -31,6 +31,8 @@ class Logistic(AbstractMap):
     3 < r < 1 + sqrt 6 with exponent 0.5 ln abs(4 + 2 r - r^2), and at r = 4 the exponent is ln 2
     (May, Nature 261, 1976).
     """
+
+    rule = "bounded:1e8"
 
     @property
     def defaults(self) -> dict[str, float]:
@@ -62,6 +64,8 @@ class Henon(AbstractMap):
     b = 0.3 they are 0.4192 and -1.6232 and the Kaplan-Yorke dimension is 1.2583 (Henon, Commun.
     Math. Phys. 50, 1976; values from Sprott, Chaos and Time-Series Analysis, 2003).
     """
+
+    rule = "bounded:1e8"
 
     @property
     def defaults(self) -> dict[str, float]:
@@ -95,6 +99,8 @@ class Quadratic(AbstractMap):
     the starts that do and those that do not is the Julia set; with z0 = 0 and c varied it is the
     boundary of the Mandelbrot set. The map is conformal: both exponents of an orbit are equal.
     """
+
+    rule = "bounded:2"
 
     @property
     def defaults(self) -> dict[str, float]:
@@ -192,6 +198,8 @@ class CubicDescent(AbstractMap):
     of Chen et al. (arXiv:2310.01687).
     """
 
+    rule = "bounded:1e8"
+
     @property
     def defaults(self) -> dict[str, float]:
         """Chaotic descent over one pair of wells."""
@@ -228,6 +236,8 @@ class RippleDescent(AbstractMap):
     divergence meet has box dimension about 0.84. Single labels depend on the last bit of the
     arithmetic; counts of label changes on a grid agree between correct programs to about 1 %.
     """
+
+    rule = "bounded:1e8"
 
     @property
     def defaults(self) -> dict[str, float]:

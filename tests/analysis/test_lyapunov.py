@@ -162,6 +162,8 @@ def test_heavy_ball_with_complex_roots():
     # A rotating pair of directions oscillates: single exponents are known to O(1/n) only.
     np.testing.assert_allclose(spectrum.exponents, 0.5 * math.log(b), atol=5 / n)
     assert np.all(np.abs(spectrum.exponents - 0.5 * math.log(b)) <= spectrum.stderr)
+    # The orbit spirals into the minimum: its increments repeat, and it is no cycle.
+    assert (spectrum.verdict, spectrum.period) == ("fixed point", 1)
 
 
 def test_heavy_ball_sums_to_ln_b_for_any_number_of_weights():

@@ -1,0 +1,113 @@
+"""Figure of a Lyapunov spectrum: the exponents with their errors, and how they settled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from dynfrac.analysis.lyapunov import LyapunovSpectrum
+
+N_LINES = 6
+"""Exponents whose history is drawn."""
+
+LONG = 1000
+"""From this many steps on, the time axis of the history is logarithmic."""
+
+
+def spectrum_figure(
+    spectrum: LyapunovSpectrum, *, title: str | None = None, loss_label: str | None = None
+) -> Figure:
+    """Draw a spectrum with two standard errors, and the running means behind it.
+
+    Parameters
+    ----------
+    spectrum : LyapunovSpectrum
+    title : str, optional
+        What was run.
+    loss_label : str, optional
+        If given, what the map observed is drawn below the history under this label, such as
+        ``"training loss"``; on a logarithmic scale if it is positive
+        and spans more than a factor of 3.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Not attached to any window; save it with `savefig`.
+    """
+    figure = Figure(figsize=(9.0, 4.4 if loss_label else 3.6), layout="constrained")
+    grid = figure.add_gridspec(2, 2, width_ratios=(1, 1.9), height_ratios=(2.2, 1))
+    _draw_exponents(figure.add_subplot(grid[:, 0]), spectrum)
+    if loss_label is None:
+        _draw_history(figure.add_subplot(grid[:, 1]), spectrum)
+    else:
+        above = figure.add_subplot(grid[0, 1])
+        _draw_history(above, spectrum)
+        above.set_xlabel("")
+        above.tick_params(labelbottom=False)
+        _draw_loss(figure.add_subplot(grid[1, 1], sharex=above), spectrum, loss_label)
+    if title is not None:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    return figure
+
+
+def _colours(n: int) -> Any:
+    """Return n colours from dark to light: the leading exponent is the darkest."""
+    return matplotlib.colormaps["viridis"](np.linspace(0.0, 0.8, max(n, 2)))[:n]
+
+
+def _draw_exponents(axes: Axes, spectrum: LyapunovSpectrum) -> None:
+    """Draw the exponents against their number."""
+    k = len(spectrum.exponents)
+    number = np.arange(1, k + 1)
+    known = np.isfinite(spectrum.exponents)
+    errors = np.nan_to_num(2 * spectrum.stderr[known])
+    axes.axhline(0.0, color="0.6", linewidth=0.8, zorder=0)
+    if np.any(known):
+        axes.errorbar(
+            number[known],
+            spectrum.exponents[known],
+            yerr=errors,
+            fmt="o",
+            markersize=5 if k <= 16 else 2.5,
+            capsize=3 if k <= 16 else 0,
+            color="0.15",
+        )
+    else:
+        axes.text(0.5, 0.5, spectrum.verdict, ha="center", transform=axes.transAxes)
+    axes.set_xlim(0.5, k + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=min(k, 8), integer=True, min_n_ticks=1))
+    axes.set_xlabel(f"exponent, {k} of {spectrum.dimension}")
+    axes.set_ylabel(r"exponent $\pm$ 2 standard errors (nats per step)")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_history(axes: Axes, spectrum: LyapunovSpectrum) -> None:
+    """Draw the running means of the leading exponents, and name their values."""
+    steps = spectrum.history.steps
+    n_lines = min(N_LINES, len(spectrum.exponents))
+    axes.axhline(0.0, color="0.6", linewidth=0.8, zorder=0)
+    for j, colour in enumerate(_colours(n_lines)):
+        label = f"{spectrum.exponents[j]:+.4f} $\\pm$ {spectrum.stderr[j]:.1g}"
+        axes.plot(steps, spectrum.history.exponents[:, j], color=colour, label=label)
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
+    if spectrum.n_steps >= LONG:
+        axes.set_xscale("log")
+    axes.set_xlabel(f"steps averaged, from step {spectrum.step_range[0]} on")
+    axes.set_ylabel("running mean (nats per step)")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_loss(axes: Axes, spectrum: LyapunovSpectrum, label: str) -> None:
+    """Draw what the map observed at the recorded steps."""
+    values = spectrum.history.observations
+    axes.plot(spectrum.history.steps, values, color="0.15", linewidth=1.2)
+    if len(values) and np.min(values) > 0 and np.max(values) > 3 * np.min(values):
+        axes.set_yscale("log")
+    axes.set_xlabel(f"steps averaged, from step {spectrum.step_range[0]} on")
+    axes.set_ylabel(label)
+    axes.spines[["top", "right"]].set_visible(False)
