@@ -1,0 +1,253 @@
+"""Convolutional networks with a dial on their skip connections.
+
+One family holds the residual networks of He et al. for small images and their plain twins: the
+identity shortcut is multiplied by the hyperparameter `skip`, so 1 is the residual network, 0 the
+plain one, and both have the same parameters, drawn from the same key.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, final
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from flax import struct
+from jax.typing import ArrayLike
+
+from dynfrac.systems.abstract import Hparams
+from dynfrac.systems.models import AbstractModel
+
+STAGES = (16, 32, 64)
+"""Channels of the three stages at width 1."""
+
+SMALLEST_IMAGE = 5
+"""Side below which a kernel of the last stage has entries that never read a pixel."""
+
+
+@final
+class ResNet(AbstractModel):
+    r"""A residual network of 6n + 2 layers for small grey images.
+
+    A 3 x 3 convolution, three stages of n blocks with 16, 32 and 64 channels at width 1, the mean
+    over all positions and a dense head. A block computes
+
+    .. math:: y = \max(0,\; F(x) + s \cdot \text{shortcut}(x))
+
+    with F two 3 x 3 convolutions, each followed by BatchNorm if there is one, a rectifier between
+    them, and s the hyperparameter `skip`. The first block of the second and of the third stage
+    halves the image; its shortcut takes every other pixel and adds channels of zeros, so that no
+    shortcut has parameters.
+
+    Attributes
+    ----------
+    n_blocks : int
+        Blocks per stage, n.
+    channels : tuple of int
+        Channels of the three stages.
+    batch_norm : bool
+        Whether BatchNorm follows every convolution. Without it convolutions have a bias instead.
+    n_classes : int
+        Number of outputs.
+
+    Notes
+    -----
+    BatchNorm normalises by the statistics of the batch at hand, in training and in the recorded
+    loss. The running statistics (momentum 0.99) are carried along for users of the trained
+    network; nothing reads them.
+
+    Convolutions start from normal numbers of variance 2 / fan-in (He et al. 2015), scale and bias
+    from 1 and 0, the head from variance 1 / fan-in. Without BatchNorm that keeps the variance of a
+    plain network's activations from layer to layer, whereas every block with a shortcut adds to
+    it: a residual network without BatchNorm begins with large outputs and needs a smaller learning
+    rate. Nothing is rescaled to hide that, because a factor that suits one twin ruins the other.
+
+    Rectifiers make the map piecewise smooth. Without BatchNorm the biases start at zero, so that
+    the black margin of a digit sits exactly on the kink; automatic differentiation takes slope
+    zero there.
+
+    References
+    ----------
+    `he2016` and `he2015` in docs/references.bib: the networks of the CIFAR-10 section with
+    parameter-free shortcuts, and the initialisation.
+    """
+
+    n_blocks: int = struct.field(pytree_node=False)
+    channels: tuple[int, ...] = struct.field(pytree_node=False, default=STAGES)
+    batch_norm: bool = struct.field(pytree_node=False, default=True)
+    n_classes: int = struct.field(pytree_node=False, default=10)
+
+    @classmethod
+    def create(
+        cls, depth: int, *, width: float = 1.0, batch_norm: bool = True, n_classes: int = 10
+    ) -> ResNet:
+        """Build the network after checking its arguments.
+
+        Parameters
+        ----------
+        depth : int
+            Number of layers with weights, 6n + 2: 8, 14, 20, 26, 32, ...
+        width : float, default 1.0
+            Factor on the numbers of channels, which are rounded to whole ones.
+        batch_norm : bool, default True
+        n_classes : int, default 10
+
+        Raises
+        ------
+        ValueError
+            If the depth is not of the form 6n + 2 with n >= 1 (the message names the nearest that
+            is), the width leaves a stage without channels, or `n_classes` is not positive.
+        """
+        n_blocks, rest = divmod(depth - 2, 6)
+        if rest or n_blocks < 1:
+            nearest = 6 * max(1, (depth + 1) // 6) + 2
+            raise ValueError(
+                f"depth={depth} is not of the form 6n + 2 with n >= 1; the nearest is {nearest}"
+            )
+        channels = tuple(round(stage * width) for stage in STAGES)
+        if channels[0] < 1:
+            raise ValueError(
+                f"width={width} leaves the first stage without channels; pass at least "
+                f"{1 / STAGES[0]}"
+            )
+        if n_classes < 1:
+            raise ValueError(f"n_classes={n_classes} must be at least 1")
+        return cls(n_blocks, channels, batch_norm, n_classes)
+
+    @property
+    def defaults(self) -> dict[str, float]:
+        """`skip` = 1: the residual network."""
+        return {"skip": 1.0}
+
+    @property
+    def propagates_nan(self) -> bool:
+        """True for images of 5 x 5 or more, the only ones that `apply` takes.
+
+        Every kernel entry then reads a pixel, zero times not-a-number is not-a-number, the
+        rectifier (a maximum) and BatchNorm pass it on, and the head reads every channel's mean.
+        """
+        return True
+
+    @property
+    def drive(self) -> str:
+        """``"host"``: XLA runs convolutions inside a loop some thirty times slower on a CPU."""
+        return "host"
+
+    @property
+    def preferred_dtype(self) -> str:
+        """``"float32"``: convolutions in float64 take at least twice as long."""
+        return "float32"
+
+    def init(self, key: jax.Array) -> dict[str, Any]:
+        """Draw the weights in float64, and statistics of mean 0 and variance 1.
+
+        Returns
+        -------
+        dict
+            ``params`` and ``stats``, nested dictionaries by layer; `stats` is empty without
+            BatchNorm.
+        """
+        images = jnp.zeros((1, SMALLEST_IMAGE, SMALLEST_IMAGE, 1), jnp.float64)
+        shapes = jax.eval_shape(self._network().init, key, images, 1.0)
+        return {
+            "params": _draw(key, shapes["params"]),
+            "stats": jax.tree_util.tree_map_with_path(_constant, shapes.get("batch_stats", {})),
+        }
+
+    def apply(
+        self, params: Any, stats: Any, inputs: ArrayLike, hparams: Hparams
+    ) -> tuple[jax.Array, Any]:
+        """Return logits (N, n_classes) for images (N, side, side, 1) with side >= 5."""
+        images = jnp.asarray(inputs)
+        if images.ndim != 4 or min(images.shape[1:3]) < SMALLEST_IMAGE:
+            raise ValueError(
+                f"inputs of shape {images.shape} are not (N, side, side, 1) images with a side of "
+                f"at least {SMALLEST_IMAGE} pixels"
+            )
+        variables = {"params": params, "batch_stats": stats}
+        logits, updated = self._network().apply(
+            variables, images, hparams["skip"], mutable=["batch_stats"]
+        )
+        return logits, updated.get("batch_stats", {})
+
+    def layer_groups(self, params: Any) -> Any:
+        """First convolution ``"in"``, head ``"out"``, everything else ``"hidden"``."""
+        groups = {"stem": "in", "head": "out"}
+        return jax.tree_util.tree_map_with_path(
+            lambda path, _: groups.get(path[0].key, "hidden"), params
+        )
+
+    def _network(self) -> nn.Module:
+        return _Network(self.n_blocks, self.channels, self.batch_norm, self.n_classes)
+
+
+class _Network(nn.Module):
+    """The forward pass of `ResNet`."""
+
+    n_blocks: int
+    channels: tuple[int, ...]
+    batch_norm: bool
+    n_classes: int
+
+    @nn.compact
+    def __call__(self, images: jax.Array, skip: ArrayLike) -> jax.Array:
+        x = nn.relu(self._convolve(images, self.channels[0], 1, "stem"))
+        for stage, channels in enumerate(self.channels, 1):
+            for block in range(1, self.n_blocks + 1):
+                stride = 2 if stage > 1 and block == 1 else 1
+                name = f"stage{stage}_block{block}"
+                y = nn.relu(self._convolve(x, channels, stride, f"{name}_conv1"))
+                y = self._convolve(y, channels, 1, f"{name}_conv2")
+                x = nn.relu(y + skip * _shortcut(x, channels, stride))
+        return nn.Dense(self.n_classes, name="head")(jnp.mean(x, axis=(1, 2)))
+
+    def _convolve(self, x: jax.Array, channels: int, stride: int, name: str) -> jax.Array:
+        """Apply a 3 x 3 convolution, then BatchNorm or a bias."""
+        x = nn.Conv(
+            channels,
+            (3, 3),
+            strides=stride,
+            padding=1,
+            use_bias=not self.batch_norm,
+            name=name,
+        )(x)
+        if not self.batch_norm:
+            return x
+        # The variance as a mean of squared deviations: the one-pass formula cancels in float32.
+        normalise = nn.BatchNorm(False, use_fast_variance=False, name=f"{name}_norm")
+        return normalise(x)
+
+
+def _draw(key: jax.Array, shapes: Any) -> Any:
+    """Fill a tree of shapes with initial weights, in float64.
+
+    All kernels share one draw: one for each takes ten seconds to compile.
+    """
+    paths = jax.tree_util.tree_leaves_with_path(shapes)
+    total = sum(leaf.size for path, leaf in paths if path[-1].key == "kernel")
+    normal = jax.random.normal(key, (total,), jnp.float64)
+    start = 0
+
+    def fill(path: Any, leaf: jax.ShapeDtypeStruct) -> jax.Array:
+        nonlocal start
+        if path[-1].key != "kernel":
+            return _constant(path, leaf)
+        stop = start + leaf.size
+        numbers = normal[start:stop].reshape(leaf.shape)
+        start = stop
+        gain = 1 if path[0].key == "head" else 2
+        return numbers * math.sqrt(gain / math.prod(leaf.shape[:-1]))
+
+    return jax.tree_util.tree_map_with_path(fill, shapes)
+
+
+def _constant(path: Any, leaf: jax.ShapeDtypeStruct) -> jax.Array:
+    """Return ones for scales and variances, zeros for biases and means, in float64."""
+    return jnp.full(leaf.shape, float(path[-1].key in ("scale", "var")), jnp.float64)
+
+
+def _shortcut(x: jax.Array, channels: int, stride: int) -> jax.Array:
+    """Every `stride`-th pixel, with channels of zeros added at the end."""
+    missing = channels - x.shape[-1]
+    return jnp.pad(x[:, ::stride, ::stride, :], ((0, 0), (0, 0), (0, 0), (0, missing)))
