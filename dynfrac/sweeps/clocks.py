@@ -40,11 +40,11 @@ class Stopwatch:
             end = max(end, stop)
         return total
 
-    def note(self, event: str, duration: float, **_: Any) -> None:
-        """Receive jax's report that something has just taken `duration` seconds."""
+    def note(self, event: str, duration_secs: float, **_: Any) -> None:
+        """Receive jax's report that something has just taken so many seconds."""
         if event.startswith(_COMPILATION) and threading.get_ident() == self._thread:
             now = time.perf_counter()
-            self._compilations.append((now - duration, now))
+            self._compilations.append((now - duration_secs, now))
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 
@@ -43,9 +44,9 @@ def _feed(digest: Any, obj: Any) -> None:
     def tag(*words: Any) -> None:
         digest.update("\0".join([*map(str, words), ""]).encode())
 
+    if isinstance(obj, jax.Array) and jnp.issubdtype(obj.dtype, jax.dtypes.prng_key):
+        obj = jax.random.key_data(obj)
     if isinstance(obj, np.ndarray | np.generic | jax.Array):
-        if jax.dtypes.issubdtype(obj.dtype, jax.dtypes.prng_key):
-            obj = jax.random.key_data(obj)
         array = np.ascontiguousarray(obj)
         tag("array", array.dtype, array.shape)
         digest.update(array.tobytes())

@@ -207,8 +207,8 @@ def open_store(path: str | os.PathLike[str]) -> Store:
         arrays[name] = _open_array(target, name)
         if arrays[name].shape != reference.shape[i : i + 1]:
             raise _damaged(target, name, f"its shape is {arrays[name].shape}")
-    chunk = reference.chunk_layout.write_chunk.shape
-    return Store(target, attributes, names, tuple(reference.shape), tuple(chunk or ()), arrays)
+    chunk = [edge or 0 for edge in reference.chunk_layout.write_chunk.shape or ()]
+    return Store(target, attributes, names, tuple(reference.shape), tuple(chunk), arrays)
 
 
 def check_space(path: Path, cells: int, shape: Sequence[int]) -> None:
