@@ -1,0 +1,274 @@
+"""Box dimension of a picture: of the boundary between labels, or of a mask.
+
+A box of side s touches the set or not; N(s) is how many boxes of a grid do, and the dimension is
+minus the slope of `ln N` against `ln s`. Where the grid lies is arbitrary, and with one grid N(s)
+jumps from size to size; here it is the mean over all positions of the grid
+(`dynfrac.analysis.coverings`). Labels live on the nodes of a lattice, so the elementary box is the
+cell between four nodes; in a mask it is the pixel.
+
+The interval has two halves. One is about sampling: how much would other pieces of such a set change
+the slope? The other is about scaling: how much does it depend on which scales are fitted, and on
+what is thinner than a pixel? On a deterministic set the second is a bias, which no averaging shows.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from dynfrac.analysis.coverings import box_sizes, count_boxes
+from dynfrac.analysis.estimates import Curve, Estimate
+from dynfrac.analysis.labels import as_labels, as_mask, boundary_cells
+from dynfrac.analysis.scaling import (
+    Fit,
+    Window,
+    fit_ensemble,
+    fit_window,
+    scaling_flags,
+    slope_weights,
+    window_sensitivity,
+)
+
+METHOD = "box counting"
+MIN_SIDE = 32
+"""Shortest side of a picture, and smallest extent of a set, in pixels."""
+MIN_BOXES = 60
+"""Fewest elementary boxes that the set must touch."""
+N_TILES = 8
+"""The bootstrap resamples the parts of a picture cut in 8 x 8."""
+MIN_OCTAVES = 2.0
+"""Shortest window that the data may choose, in factors of two. More than one step of the usual
+self-similar sets (1.6 octaves for thirds), so that their steps average out."""
+
+_Z95 = 1.959964
+"""Half-width of a 95 % normal interval in standard deviations."""
+_FWHM = 2.354820
+"""Full width at half maximum of a normal density in standard deviations."""
+
+
+def box_dimension(
+    labels: ArrayLike,
+    *,
+    mask: bool = False,
+    threshold: float | None = None,
+    window: Window | None = None,
+    n_resamples: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """Box dimension of the boundary between labels, or of the set of non-zero pixels.
+
+    Parameters
+    ----------
+    labels : (ny, nx) array
+        Booleans or integers with at most 16 values are labels, floats of both signs a signed
+        field; see `dynfrac.analysis.labels`. Both axes have the same unit, a pixel.
+    mask : bool
+        Take the non-zero pixels themselves for the set.
+    threshold : float, optional
+        Separate the pixels above it from the others first.
+    window : tuple of two floats, optional
+        Smallest and largest box side to fit, in pixels. By default the data choose at least two
+        octaves between 2 px and 1/8 of the extent of the set. Fix it to compare pictures.
+    n_resamples : int
+        Bootstrap resamples of the tiles, at least 2.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    Estimate
+        `curve` is N(s) against the box side s in pixels, averaged over all positions of the grid,
+        with its bootstrap standard error; `n_runs` is the number of pixels. Not-a-number, with the
+        reason in `flags`, if there is no boundary, the picture or the set is smaller than 32 px,
+        the set touches fewer than 60 elementary boxes, or fewer than 4 sizes can be fitted.
+
+    Raises
+    ------
+    ValueError
+        If `labels` cannot be read as labels or as a mask, or `window` or `n_resamples` is out of
+        range.
+
+    Notes
+    -----
+    The slope is that of least squares over the window, which is chosen by the ensemble of fits
+    (`dynfrac.analysis.scaling.fit_ensemble`). The standard error is the root of the sum of three
+    squares:
+
+    1. the standard deviation over a bootstrap of 8 x 8 tiles;
+    2. the choice of the window: the change of the slope when one octave is left out at either
+       end, or, if that is larger, the spread of the ensemble as a standard deviation;
+    3. the finite resolution: the change when a term in 1/s is fitted as well.
+
+    Over 40 shifted, turned and scaled copies of a line, a disc, a Koch curve, a gasket and a Julia
+    set at 256, 512 and 1024 px the interval contained the dimension every time.
+
+    At 1024 px a straight line and a circle read 1 to better than 0.01, and sets with detail below
+    a pixel read low: Koch curve, Sierpinski gasket and quadratic Julia sets by 0.01 to 0.02 (at
+    256 px by 0.02 to 0.03). It is misleading for
+
+    - sets that are lacunar in steps wider than the window: N(s) swings around the power law;
+    - masks that fill most of an area and end inside the picture: boxes hanging over the edge make
+      them look smoother. A mask that fills an upright frame is cropped to it; a carpet that stands
+      at an angle reads low by 0.05 at 1024 px and by 0.1 at 256 px;
+    - boundaries whose dimension depends on the scale, as in trainability pictures: quote the
+      window with the number.
+
+    References
+    ----------
+    Sliding boxes instead of one grid: C. Allain, M. Cloitre, "Characterizing the lacunarity of
+    random and deterministic fractal sets", Phys. Rev. A 44, 3552 (1991).
+
+    Examples
+    --------
+    >>> y, x = np.mgrid[-1:1:128j, -1:1:128j]
+    >>> disc = x**2 + y**2 < 0.5
+    >>> round(float(box_dimension(disc)), 2)
+    1.0
+    """
+    if n_resamples < 2:
+        raise ValueError(f"n_resamples={n_resamples} gives no spread; pass at least 2")
+    if mask:
+        picture = as_mask(labels, threshold=threshold)
+        occupied = _crop_to_frame(picture)
+    else:
+        picture = as_labels(labels, threshold=threshold)
+        occupied = boundary_cells(picture)
+    largest = min(occupied.shape) // 4
+    if window is not None:
+        _check_window(window, largest)
+    obstacle = _obstacle(picture, occupied, mask)
+    if obstacle:
+        return Estimate.missing(METHOD, picture.size, [obstacle])
+
+    sizes = box_sizes(largest)
+    counts = count_boxes(occupied, sizes, N_TILES)
+    resampled = _resample(counts, n_resamples, seed)
+    curve = Curve(sizes, counts.sum(axis=0), resampled.std(axis=0))
+    extent = _extent(occupied)
+    fit, ensemble = _choose_fit(curve, extent, window)
+    if not math.isfinite(fit.slope):
+        reason = f"only {fit.n_points} box sizes can be fitted; at least 4 are needed"
+        return Estimate.missing(METHOD, picture.size, [reason], curve)
+    stderr = math.hypot(
+        _sampling_error(curve, resampled, fit),
+        _choice_error(curve, fit, ensemble),
+        _resolution_error(curve, fit),
+    )
+    value = -fit.slope
+    return Estimate(
+        value=value,
+        stderr=stderr,
+        # No set in the plane has a dimension outside [0, 2].
+        ci_low=max(value - _Z95 * stderr, 0.0),
+        ci_high=min(value + _Z95 * stderr, 2.0),
+        method=METHOD,
+        n_runs=picture.size,
+        window=fit.window,
+        curve=curve,
+        flags=_doubts(occupied, extent, mask) + scaling_flags(fit, ensemble),
+    )
+
+
+def _resample(counts: np.ndarray, n_resamples: int, seed: int) -> np.ndarray:
+    """Return the counts (n_resamples, S) of pictures put together from random tiles."""
+    rng = np.random.default_rng(seed)
+    shares = np.full(len(counts), 1 / len(counts))
+    return rng.multinomial(len(counts), shares, size=n_resamples) @ counts
+
+
+def _choose_fit(curve: Curve, extent: int, window: Window | None) -> tuple[Fit, Fit]:
+    """Return the fit to report and the ensemble of fits it competed with.
+
+    Boxes of one pixel are starved by what the pixels do not resolve, and boxes above 1/8 of the
+    extent see the outline of the set and not its scaling. Pictures below 256 px keep the sizes up
+    to 32 px at the cost of the second.
+    """
+    candidates = (curve.x >= 2) & (curve.x <= max(extent / 8, min(extent / 4, 32)))
+    x, y = curve.x[candidates], curve.y[candidates]
+    ensemble = fit_ensemble(x, y, min_octaves=MIN_OCTAVES)
+    if window is not None:
+        return fit_window(curve.x, curve.y, window), ensemble
+    everything = (2.0, math.inf)
+    return fit_window(x, y, ensemble.window if ensemble.n_points else everything), ensemble
+
+
+def _sampling_error(curve: Curve, resampled: np.ndarray, fit: Fit) -> float:
+    """Return the standard deviation of the slope over the resampled pictures."""
+    # A resampled picture can miss the set altogether if few tiles hold it.
+    resampled = resampled[(resampled > 0).all(axis=1)]
+    return float((np.log(resampled) @ slope_weights(curve.x, fit.window)).std())
+
+
+def _choice_error(curve: Curve, fit: Fit, ensemble: Fit) -> float:
+    """Return how much the slope changes under another reasonable choice of the window."""
+    changes = (window_sensitivity(curve.x, curve.y, fit.window), ensemble.spread / _FWHM)
+    return max((change for change in changes if math.isfinite(change)), default=0.0)
+
+
+def _resolution_error(curve: Curve, fit: Fit) -> float:
+    """Return the change of the slope if boxes may miss what is thinner than a pixel."""
+    corrected = slope_weights(curve.x, fit.window, correction=True) @ np.log(curve.y)
+    return abs(float(corrected) - fit.slope)
+
+
+def _extent(occupied: np.ndarray) -> int:
+    """Return the longer side of the upright rectangle around the set, in pixels."""
+    spans = [np.flatnonzero(occupied.any(axis=axis)) for axis in (0, 1)]
+    return max(int(span[-1] - span[0]) + 1 for span in spans)
+
+
+def _crop_to_frame(mask: np.ndarray) -> np.ndarray:
+    """Crop a mask to the upright rectangle around its set, if the set fills most of the sides.
+
+    Such a set was cut out of a larger one and given a margin. What lies beyond its frame is not
+    empty but unknown, and is treated like what lies beyond the border of a picture.
+    """
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if min(len(rows), len(columns)) < MIN_SIDE:
+        return mask
+    cropped = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    sides = (cropped[0], cropped[-1], cropped[:, 0], cropped[:, -1])
+    return cropped if min(side.mean() for side in sides) > 0.5 else mask
+
+
+def _obstacle(picture: np.ndarray, occupied: np.ndarray, mask: bool) -> str | None:
+    """Say why there can be no value, if there can be none."""
+    side = min(picture.shape)
+    if side < MIN_SIDE:
+        return f"the picture is {side} px on its shorter side; at least {MIN_SIDE} are needed"
+    touched = int(np.count_nonzero(occupied))
+    if not touched and mask:
+        return "the set is empty: every pixel is zero"
+    if not touched:
+        return "there is no boundary: every pixel has the same label"
+    if touched < MIN_BOXES:
+        return f"the set touches {touched} boxes of one pixel; at least {MIN_BOXES} are needed"
+    extent = _extent(occupied)
+    if extent < MIN_SIDE:
+        return f"the set spans {extent} px; at least {MIN_SIDE} are needed"
+    return None
+
+
+def _doubts(occupied: np.ndarray, extent: int, mask: bool) -> tuple[str, ...]:
+    """Say what is doubtful about the picture itself."""
+    doubts = []
+    if extent < 500:
+        doubts.append(f"the set spans only {extent} px: expect it to read low by some hundredths")
+    share = np.count_nonzero(occupied) / occupied.size
+    if share > 0.5 and not mask:
+        doubts.append(
+            f"{share:.0%} of the cells are on the boundary: it is not resolved at this size, and "
+            "its dimension here says little about smaller scales"
+        )
+    return tuple(doubts)
+
+
+def _check_window(window: Window, largest: int) -> None:
+    low, high = window
+    if not 1 <= low < high <= largest:
+        raise ValueError(
+            f"window=({low:g}, {high:g}) is not a range of box sides; pass 1 <= low < high <= "
+            f"{largest} px, a quarter of the shorter side"
+        )

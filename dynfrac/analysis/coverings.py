@@ -1,0 +1,112 @@
+"""How many boxes touch a set: counts over all positions of the grid, for every size at once.
+
+The set is given by its elementary boxes, the (ny, nx) cells or pixels that it touches. A grid of
+boxes of side s can lie in s^2 positions over them; their mean count is the number of s x s windows
+that touch the set, divided by s^2. A window is counted by dilation, so the cost of a size does not
+depend on the size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+SIZES_PER_OCTAVE = 4
+
+
+def box_sizes(largest: int) -> np.ndarray:
+    """Box sides to count, in pixels: all small integers, then four to the octave.
+
+    Parameters
+    ----------
+    largest : int
+        None is larger; at least 1.
+
+    Returns
+    -------
+    (S,) int array
+        Ascending from 1, without repetitions. Between neighbours the factor is at most 2.
+
+    Examples
+    --------
+    >>> box_sizes(16)
+    array([ 1,  2,  3,  4,  5,  6,  7,  8, 10, 11, 13, 16])
+    """
+    n_steps = math.floor(SIZES_PER_OCTAVE * math.log2(largest) + 1e-9)
+    return np.unique(np.rint(2 ** (np.arange(n_steps + 1) / SIZES_PER_OCTAVE)).astype(int))
+
+
+def count_boxes(occupied: np.ndarray, sizes: np.ndarray, n_tiles: int) -> np.ndarray:
+    """Mean number of boxes that touch the set, over all positions of the grid, tile by tile.
+
+    Parameters
+    ----------
+    occupied : (ny, nx) bool array
+        The elementary boxes that the set touches.
+    sizes : (S,) int array
+        Box sides, ascending from 1, each at most twice the one before.
+    n_tiles : int
+        The picture is cut into `n_tiles` x `n_tiles` parts.
+
+    Returns
+    -------
+    (n_tiles^2, S) float array
+        The sum over the tiles is N(s).
+
+    Raises
+    ------
+    ValueError
+        If `sizes` does not start at 1 or leaves out more than a factor of two.
+
+    Notes
+    -----
+    A box belongs to the tile that holds its centre, and every elementary box is the centre of one
+    box of each size. What lies outside the picture is taken to be empty. Boxes that reach over the
+    border are few, and so little of them is outside that a straight line through a picture of
+    1024 px gains 0.002 in dimension; to count only boxes inside would cost a margin of the picture,
+    and improved no set that was tried.
+
+    Examples
+    --------
+    >>> line = np.zeros((8, 8), dtype=bool)
+    >>> line[4] = True
+    >>> count_boxes(line, np.array([1, 2, 4]), n_tiles=1)
+    array([[8., 4., 2.]])
+    """
+    if sizes[0] != 1 or (sizes[1:] > 2 * sizes[:-1]).any():
+        raise ValueError(f"sizes={sizes} leaves gaps; pass box_sizes(largest)")
+    rows, columns = occupied.shape
+    row_ends = np.linspace(0, rows, n_tiles + 1).astype(int)
+    column_ends = np.linspace(0, columns, n_tiles + 1).astype(int)
+    tiles = [
+        (slice(*row_ends[i : i + 2]), slice(*column_ends[j : j + 2]))
+        for i in range(n_tiles)
+        for j in range(n_tiles)
+    ]
+    pad = int(sizes[-1]) // 2
+    counts = np.empty((len(tiles), len(sizes)))
+    for k, (size, touched) in enumerate(_sliding_windows(np.pad(occupied, pad), sizes)):
+        start = pad - size // 2
+        centred = touched[start : start + rows, start : start + columns]
+        counts[:, k] = [np.count_nonzero(centred[tile]) for tile in tiles]
+    return counts / sizes.astype(float) ** 2
+
+
+def _sliding_windows(
+    occupied: np.ndarray, sizes: np.ndarray
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield, for each size, which windows touch the set, indexed by their first row and column.
+
+    A window of side s is the union of the four windows of side r >= s/2 in its corners, so each
+    size follows from the one before in two passes over the picture.
+    """
+    side, touched = 1, occupied
+    for size in map(int, sizes):
+        step = size - side
+        if step:
+            touched = touched[:-step] | touched[step:]
+            touched = touched[:, :-step] | touched[:, step:]
+        side = size
+        yield size, touched
