@@ -1,0 +1,185 @@
+"""Ticks that can be read at any zoom, and names of the axes in words.
+
+A wide logarithmic axis shows decades. A window inside one decade has none to show, and in a deep
+zoom neighbouring ticks differ in their tenth digit only: there the label of the axis says which
+number is added to the ticks, and in which unit they are.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, localcontext
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter
+
+from dynfrac.orbits.axes import Axis
+
+NAMES = {
+    "lr": "learning rate",
+    "lr_in": "learning rate of the first layer",
+    "lr_out": "learning rate of the last layer",
+    "weight_offset": "offset of all weights at initialisation",
+    "input_offset_per_step": "offset of the first layer at every step",
+    "init_scale": "scale of the initial weights",
+    "weight_decay": "weight decay",
+    "skip": "strength of the shortcuts",
+}
+"""What the hyperparameters of trainings are called in words."""
+
+_MOST = 7
+"""Labelled ticks on one axis, at most."""
+
+_DIGITS = 5
+"""Labels with more significant digits than this are written as differences from one number."""
+
+
+class Ticks(NamedTuple):
+    """Where ticks are and what they say.
+
+    Attributes
+    ----------
+    major : tuple of float
+        Values of the hyperparameter.
+    labels : tuple of str
+    minor : tuple of float
+    offset : str
+        What is added to every label, and the unit of the labels; often nothing.
+    """
+
+    major: tuple[float, ...]
+    labels: tuple[str, ...]
+    minor: tuple[float, ...] = ()
+    offset: str = ""
+
+
+def choose_ticks(axis: Axis) -> Ticks:
+    r"""Choose ticks for an axis.
+
+    Parameters
+    ----------
+    axis : Axis
+
+    Returns
+    -------
+    Ticks
+        At least two of them labelled, at most about ten, and all inside the axis.
+
+    Examples
+    --------
+    >>> choose_ticks(Axis("lr", 1e-1, 1e1)).labels
+    ('$10^{-1}$', '$10^{0}$', '$10^{1}$')
+    >>> choose_ticks(Axis("lr", 0.73128410, 0.73128419)).offset
+    '$0.7312841 + … \\times 10^{-8}$'
+    """
+    if axis.scale == "log10":
+        low, high = math.log10(axis.low), math.log10(axis.high)
+        # End points written in decimal, such as 1e-3, may come out a rounding beyond their decade.
+        first, last = math.ceil(low - 1e-9), math.floor(high + 1e-9)
+        if last - first >= 2:
+            return _decades(axis, first, last)
+        if high - low > 0.5:
+            return _one_two_five(axis, math.floor(low), math.ceil(high))
+    return _round_numbers(axis)
+
+
+def label_axis(ax: Axes, which: str, axis: Axis) -> None:
+    """Set scale, ticks and label of one axis of a picture.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    which : {"x", "y"}
+    axis : Axis
+    """
+    ticks = choose_ticks(axis)
+    getattr(ax, f"set_{which}scale")("log" if axis.scale == "log10" else "linear")
+    target = getattr(ax, f"{which}axis")
+    target.set_major_locator(FixedLocator(ticks.major))
+    target.set_major_formatter(FixedFormatter(ticks.labels))
+    target.set_minor_locator(FixedLocator(ticks.minor))
+    target.set_minor_formatter(NullFormatter())
+    words = NAMES.get(axis.name)
+    name = f"{words} ({axis.name})" if words and words != axis.name else axis.name
+    target.set_label_text(f"{name}  =  {ticks.offset}" if ticks.offset else name)
+
+
+def _decades(axis: Axis, first: int, last: int) -> Ticks:
+    """Label whole decades, or every second, third, ... if there are many."""
+    stride = math.ceil((last - first + 1) / (_MOST + 3))
+    labelled = [k for k in range(first, last + 1) if k % stride == 0]
+    if stride > 1:
+        minor = [10.0**k for k in range(first, last + 1) if k % stride]
+    elif last - first <= 6:
+        digits = [d * 10.0**k for k in range(first - 1, last + 1) for d in range(2, 10)]
+        minor = [value for value in digits if axis.low <= value <= axis.high]
+    else:
+        minor = []
+    major = tuple(10.0**k for k in labelled)
+    return Ticks(major, tuple(f"$10^{{{k}}}$" for k in labelled), tuple(minor))
+
+
+def _one_two_five(axis: Axis, first: int, last: int) -> Ticks:
+    """Label 1, 2 and 5 times the powers of ten within about one decade."""
+    values = [(d, k) for k in range(first, last + 1) for d in range(1, 10)]
+    inside = [(d, k, d * 10.0**k) for d, k in values if axis.low <= d * 10.0**k <= axis.high]
+    labelled = [(d, k, v) for d, k, v in inside if d in (1, 2, 5)]
+    labels = tuple(_plain(Decimal(d).scaleb(k)) for d, k, _ in labelled)
+    minor = tuple(v for d, _, v in inside if d not in (1, 2, 5))
+    return Ticks(tuple(v for *_, v in labelled), labels, minor)
+
+
+def _round_numbers(axis: Axis) -> Ticks:
+    """Label multiples of 1, 2 or 5 times a power of ten, exactly, in decimal arithmetic."""
+    with localcontext(Context(prec=60)):
+        low, high = Decimal(axis.low), Decimal(axis.high)
+        exponent, step = _step(high - low)
+        start = (low / step).to_integral_value(ROUND_CEILING)
+        stop = (high / step).to_integral_value(ROUND_FLOOR)
+        major = [step * (start + i) for i in range(int(stop - start) + 1)]
+        largest = max(abs(value) for value in major)
+        digits = largest.adjusted() - exponent + 1 if largest else 1
+        if digits > _DIGITS:
+            # The tick with the fewest decimals.
+            base = max(major, key=lambda value: value.normalize().as_tuple().exponent)
+            unit = Decimal(1).scaleb(exponent)
+            labels = tuple(_signed((value - base) / unit) for value in major)
+            offset = f"${_scientific(base)} + … \\times 10^{{{exponent}}}$"
+        elif not -4 <= largest.adjusted() <= 4:
+            power = largest.adjusted()
+            labels = tuple(_plain(value.scaleb(-power)) for value in major)
+            offset = f"$… \\times 10^{{{power}}}$"
+        else:
+            labels, offset = tuple(_plain(value) for value in major), ""
+        return Ticks(tuple(float(value) for value in major), labels, (), offset)
+
+
+def _step(span: Decimal) -> tuple[int, Decimal]:
+    """Return the smallest step of 1, 2 or 5 times 10^exponent that keeps within `_MOST` ticks."""
+    exponent = span.adjusted() - 1
+    while True:
+        for digit in (1, 2, 5):
+            step = Decimal(digit).scaleb(exponent)
+            if span / step <= _MOST - 1:
+                return exponent, step
+        exponent += 1
+
+
+def _plain(value: Decimal) -> str:
+    """Write a number without an exponent or trailing zeros, with a proper minus sign."""
+    text = format(value.normalize() + 0, "f")
+    return text.replace("-", "−")
+
+
+def _scientific(value: Decimal) -> str:
+    """Write a number for mathtext, with a power of ten if it is far from 1."""
+    power = value.adjusted()
+    if -4 <= power <= _DIGITS:
+        return _plain(value)
+    return f"{_plain(value.scaleb(-power))} \\times 10^{{{power}}}"
+
+
+def _signed(value: Decimal) -> str:
+    text = _plain(value)
+    return text if text.startswith("−") or value == 0 else f"+{text}"
