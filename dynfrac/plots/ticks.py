@@ -102,7 +102,8 @@ def label_axis(ax: Axes, which: str, axis: Axis) -> None:
     target.set_minor_formatter(NullFormatter())
     words = NAMES.get(axis.name)
     name = f"{words} ({axis.name})" if words and words != axis.name else axis.name
-    target.set_label_text(f"{name}  =  {ticks.offset}" if ticks.offset else name)
+    # Words would leave no room for the many digits of a deep zoom.
+    target.set_label_text(f"{axis.name}  =  {ticks.offset}" if ticks.offset else name)
 
 
 def _decades(axis: Axis, first: int, last: int) -> Ticks:

@@ -36,7 +36,7 @@ _INK = "0.25"
 _UNKNOWN = "0.6"
 _PALE = "#d5e4ee"
 _PALE_RED = "#f6dcc8"
-_HATCH = {"facecolor": "0.96", "edgecolor": "0.72", "hatch": "////", "linewidth": 0.0}
+_HATCH = {"facecolor": "0.96", "edgecolor": "0.72", "hatch": "////", "lw": 0.0}
 _SIDE = 4.7
 _MARGINS = (0.95, 1.75, 0.85, 0.75)
 """Inches: side of the picture; left, right, bottom and top of it."""
@@ -51,7 +51,7 @@ _STATUS_COLOURS = {
 }
 _STATUS_WORDS = {
     Status.CONVERGED: "converged",
-    Status.BOUNDED: "bounded, not converged",
+    Status.BOUNDED: "stayed bounded",
     Status.ESCAPED: "escaped",
     Status.NOT_FINITE: "not finite",
 }
@@ -356,14 +356,14 @@ def _legend(
     pending = status == Status.PENDING
     for words, style, cells in [
         *((words, {"facecolor": c, "edgecolor": _INK, "lw": 0.4}, n) for words, c, n in entries),
-        ("not computed yet", _HATCH, pending),
+        ("not computed yet", {**_HATCH, "lw": 0.4}, pending),
     ]:
         if cells is None or cells.any():
             share = "" if cells is None else f"{gap}{_percent(cells.mean())}"
             handles.append(Patch(label=words + share, **style))
     if not handles:
         return
-    below = ScaledTranslation(0, -0.52, ax.figure.dpi_scale_trans)
+    below = ScaledTranslation(0, -0.58, ax.figure.dpi_scale_trans)
     ax.legend(
         handles=handles,
         loc="upper left",
