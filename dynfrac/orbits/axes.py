@@ -5,13 +5,17 @@ Low, high and the points are values, never exponents. End points are included.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from dynfrac.systems.abstract import unknown_name
+from dynfrac.systems.precision import precision
 
 SCALES = ("linear", "log10")
 
@@ -132,7 +136,13 @@ class Axis:
         count = self.n if n is None else n
         if count is None or count < 2:
             raise ValueError(f"axis {self.name} has n={count} points; give at least 2")
-        points = self.values(np.linspace(0.0, 1.0, count))
+        points = np.linspace(self.low, self.high, count)
+        if self.scale == "log10":
+            with _on_the_cpu():
+                # jax's own grid, not a formula of ours: it is the published one to the last bit,
+                # and one unit in the last place is enough to flip a run on the border.
+                ends = math.log10(self.low), math.log10(self.high)
+                points = np.array(jnp.logspace(*ends, count, dtype=jnp.float64))
         points[0], points[-1] = self.low, self.high
         return points
 
@@ -145,9 +155,16 @@ class Axis:
             0 is `low`, 1 is `high`; uniform in log10 on a logarithmic axis.
         """
         f = np.asarray(fractions, float)
-        if self.scale == "log10":
-            return 10.0 ** (math.log10(self.low) * (1 - f) + math.log10(self.high) * f)
-        return self.low * (1 - f) + self.high * f
+        if self.scale == "linear":
+            return self.low * (1 - f) + self.high * f
+        return 10.0 ** (math.log10(self.low) * (1 - f) + math.log10(self.high) * f)
+
+
+@contextlib.contextmanager
+def _on_the_cpu() -> Iterator[None]:
+    """Compute in float64 on the CPU: an accelerator's powers of ten have other last digits."""
+    with precision(), jax.default_device(jax.devices("cpu")[0]):
+        yield
 
 
 def check_axes(axes: Sequence[Axis], names: Sequence[str]) -> None:
