@@ -94,9 +94,7 @@ def count_boxes(occupied: np.ndarray, sizes: np.ndarray, n_tiles: int) -> np.nda
     return counts / sizes.astype(float) ** 2
 
 
-def _sliding_windows(
-    occupied: np.ndarray, sizes: np.ndarray
-) -> Iterator[tuple[int, np.ndarray]]:
+def _sliding_windows(occupied: np.ndarray, sizes: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Yield, for each size, which windows touch the set, indexed by their first row and column.
 
     A window of side s is the union of the four windows of side r >= s/2 in its corners, so each

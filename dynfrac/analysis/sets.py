@@ -210,9 +210,7 @@ def rabbit_julia(
     return labels.reshape(n, n)
 
 
-def _coordinates(
-    n: int, center: Point, size: float, angle: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _coordinates(n: int, center: Point, size: float, angle: float) -> tuple[np.ndarray, np.ndarray]:
     """Return x and y of all pixel centres, in the frame of a set that was placed in the square."""
     if n < 1 or not size > 0:
         raise ValueError(f"n={n}, size={size} draw nothing; pass positive numbers")
