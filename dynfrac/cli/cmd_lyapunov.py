@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 import time
@@ -29,10 +30,13 @@ from dynfrac.systems.abstract import AbstractMap, resolve_hparams
 from dynfrac.systems.catalogue import make_architecture, make_map
 
 MAP_STEPS = 500_000
-ARCHITECTURE_STEPS = 100
+ARCHITECTURE_STEPS = 60
 
 LONG_RUN = 2.0
 """Seconds from which on a run is announced."""
+
+FIGURES = (".png", ".pdf", ".svg")
+"""What --plot can write."""
 
 
 @click.command()
@@ -84,9 +88,11 @@ LONG_RUN = 2.0
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Of the initial tangents.",
+    help="Of the initial tangents; that of the weights is --arg seed=N.",
 )
-@click.option("--plot", type=click.Path(path_type=Path), help="Write the figure here.")
+@click.option(
+    "--plot", type=click.Path(path_type=Path), help="Write the figure here, .png, .pdf or .svg."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Write the JSON record here.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 @click.option("--quiet", "-q", is_flag=True, help="Show no progress bar and no estimate.")
@@ -130,6 +136,8 @@ def command(
     for path, option in ((plot, "--plot"), (out, "--out")):
         if path is not None:
             check_output(path, option)
+    if plot is not None and plot.suffix.lower() not in FIGURES:
+        raise ValueError(f"--plot {plot} is no figure; end its name in {', '.join(FIGURES)}")
 
     given = _pairs("--arg", arguments)
     if batch is not None:
@@ -196,7 +204,8 @@ def _value(text: str) -> Any:
 def _reporter(advance: Callable[[float], None], transient: int, *, announce: bool) -> Progress:
     """Return a callback that moves the bar and, once it can tell, says how long it will take.
 
-    The first call after the transient comes after compilation, the second some steps later.
+    Calls before the tangents start do not count, and the fastest of the next three intervals is
+    taken, because what is needed later may be compiled during one of them.
     """
     seen: list[tuple[int, float]] = []
     shown = 0.0
@@ -205,16 +214,15 @@ def _reporter(advance: Callable[[float], None], transient: int, *, announce: boo
         nonlocal shown
         advance(done / total - shown)
         shown = done / total
-        if done <= transient or len(seen) == 2:
+        if done <= transient or len(seen) == 4:
             return
         seen.append((done, time.perf_counter()))
-        if len(seen) == 2 and announce:
-            (before, start), (after, now) = seen
-            rate = (now - start) / (after - before)
-            if rate * (total - done) > LONG_RUN:
+        if len(seen) == 4 and announce:
+            rate = min((b[1] - a[1]) / (b[0] - a[0]) for a, b in itertools.pairwise(seen))
+            left = rate * (total - done)
+            if left > LONG_RUN:
                 click.echo(
-                    f"{total} steps at {rate:.2g} s each, compiled: about "
-                    f"{_duration(rate * (total - done))} to go",
+                    f"{total} steps at {rate:.2g} s each, compiled: about {_duration(left)} to go",
                     err=True,
                 )
 

@@ -2,8 +2,8 @@
 
 One step pushes k tangent vectors through the linearised map, orthonormalises them and keeps the
 logarithms of the stretching factors. The Jacobian is never formed, so k is usually much smaller
-than the dimension. Two drivers share that one step: a compiled loop, and the host calling one
-compiled step at a time (`dynfrac.orbits.iteration.Problem` says when).
+than the dimension. Two drivers share the parts of that step: a compiled loop, and the host, which
+calls them one at a time (`dynfrac.orbits.iteration.Problem` says when).
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def run_tangents(
         steps=np.asarray(steps, int),
         observations=np.asarray(observations, float),
         stopped_at=t + 1 if stopped else -1,
-        motion=math.nan if stopped else _motion(problem, state, t),
+        motion=math.nan if stopped else _motion(problem, state, frame, t),
         state=state,
     )
 
@@ -139,12 +139,15 @@ def _observe(map_: AbstractMap, hparams: Any, state: State) -> Any:
     return map_.observe(state, hparams)
 
 
-def _motion(problem: Problem, state: State, t: int) -> float:
-    """Return the relative size of one more step."""
-    after, reached = advance(problem, state, t, t + 1)
-    here, there = (np.asarray(problem.space.split(x)[0], np.float64) for x in (state, after))
-    if reached == t:
+def _motion(problem: Problem, state: State, frame: jax.Array, t: int) -> float:
+    """Return the relative size of one more step.
+
+    Taken with its tangents, because that step is compiled already and the bare one may not be.
+    """
+    after, _, increments = propagate(problem, state, frame, t, t + 1)
+    if not len(increments):
         return math.nan
+    here, there = (np.asarray(problem.space.split(x)[0], np.float64) for x in (state, after))
     return float(np.max(np.abs(there - here)) / (1 + np.max(np.abs(here))))
 
 
@@ -205,32 +208,22 @@ def propagate(
         return state, frame, np.asarray(increments)[: int(n)].astype(np.float64)
     rows = []
     for now in range(t, stop):
-        after, turned, increment, finite = _tangent_step(
-            *arguments, state, frame, now, unrolled=True
-        )
-        if not finite:
+        after, finite, push = _linearise(*arguments, state, now)
+        # One by one: a batch of tangents turns every convolution into a grouped one, which is
+        # slow on a CPU. As calls of their own they cost one compilation, whatever their number.
+        turned, increment, defined = _orthonormalise([_push(push, row) for row in frame])
+        if not (finite and defined):
             break
         state, frame = after, turned
         rows.append(np.asarray(increment, np.float64))
     return state, frame, np.reshape(rows, (len(rows), len(frame)))
 
 
-@functools.partial(jax.jit, static_argnames=("space", "unrolled"))
-def _tangent_step(
-    map_: AbstractMap,
-    hparams: Any,
-    space: PhaseSpace,
-    state: State,
-    frame: jax.Array,
-    t: Any,
-    *,
-    unrolled: bool,
-) -> tuple[State, jax.Array, jax.Array, jax.Array]:
-    """Take one step of map and frame; return both, the log stretching factors, and finiteness.
-
-    All tangents share one linearisation. `unrolled` pushes them one by one instead of as a batch:
-    a batched tangent turns a convolution into a grouped one, which is slow on a CPU.
-    """
+@functools.partial(jax.jit, static_argnames=("space",))
+def _linearise(
+    map_: AbstractMap, hparams: Any, space: PhaseSpace, state: State, t: Any
+) -> tuple[State, jax.Array, Any]:
+    """Take one step; return the state, whether it is finite, and the tangent map of the step."""
     vector, rest = space.split(state)
 
     def advance(coordinates: jax.Array) -> tuple[jax.Array, list[Any]]:
@@ -238,12 +231,22 @@ def _tangent_step(
         return space.split(after)
 
     moved, push, rest = jax.linearize(advance, vector, has_aux=True)
-    pushed = jnp.stack([push(row) for row in frame]) if unrolled else jax.vmap(push)(frame)
-    # Thin QR. Library routines return either sign on R's diagonal, hence the absolute value.
-    orthonormal, triangle = jnp.linalg.qr(pushed.T)
+    return space.join(moved, rest), jnp.all(jnp.isfinite(moved)), push
+
+
+@jax.jit
+def _push(push: Any, tangent: jax.Array) -> jax.Array:
+    """Apply a tangent map that `_linearise` returned."""
+    return push(tangent)
+
+
+@jax.jit
+def _orthonormalise(tangents: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return an orthonormal frame, the log stretching factors, and whether they are defined."""
+    orthonormal, triangle = jnp.linalg.qr(jnp.stack(tangents, axis=1))
+    # Library routines return either sign on R's diagonal, hence the absolute value.
     increments = jnp.log(jnp.abs(jnp.diagonal(triangle)))
-    finite = jnp.all(jnp.isfinite(moved)) & jnp.all(increments < jnp.inf)
-    return space.join(moved, rest), orthonormal.T, increments, finite
+    return orthonormal.T, increments, jnp.all(increments < jnp.inf)
 
 
 @functools.partial(jax.jit, static_argnames=("space",))
@@ -264,9 +267,9 @@ def _propagate_compiled(
 
     def body(carry: Any) -> Any:
         state, frame, increments, n, _ = carry
-        after, turned, row, finite = _tangent_step(
-            map_, hparams, space, state, frame, t + n, unrolled=False
-        )
+        after, finite, push = _linearise(map_, hparams, space, state, t + n)
+        turned, row, defined = _orthonormalise(jax.vmap(push)(frame))
+        finite = finite & defined
         state, frame = keep_finite(finite, (after, turned), (state, frame))
         return state, frame, increments.at[n].set(row), n + finite, finite
 

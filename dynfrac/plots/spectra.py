@@ -31,8 +31,8 @@ def spectrum_figure(
         What was run.
     loss_label : str, optional
         If given, what the map observed is drawn below the history under this label, such as
-        ``"training loss"``; on a logarithmic scale if it is positive
-        and spans more than a factor of 3.
+        ``"training loss"``; on a logarithmic scale if it is never
+        negative and spans more than a factor of 3.
 
     Returns
     -------
@@ -106,7 +106,9 @@ def _draw_loss(axes: Axes, spectrum: LyapunovSpectrum, label: str) -> None:
     """Draw what the map observed at the recorded steps."""
     values = spectrum.history.observations
     axes.plot(spectrum.history.steps, values, color="0.15", linewidth=1.2)
-    if len(values) and np.min(values) > 0 and np.max(values) > 3 * np.min(values):
+    # A loss that has underflowed to zero leaves a gap on the logarithmic scale.
+    positive = values[values > 0]
+    if len(positive) and np.min(values) >= 0 and np.max(values) > 3 * np.min(positive):
         axes.set_yscale("log")
     axes.set_xlabel(f"steps averaged, from step {spectrum.step_range[0]} on")
     axes.set_ylabel(label)

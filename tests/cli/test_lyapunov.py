@@ -1,0 +1,157 @@
+"""The command `dynfrac lyapunov`, from its arguments to its exit status."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from dynfrac.cli.main import main
+
+DESCENT = ("--map", "dynfrac.systems.toys:QuadraticDescent")
+
+
+def record(capsys, *arguments):
+    """Run with --json; return the exit status and the one object on standard output."""
+    status = main(["lyapunov", *arguments, "--json"])
+    return status, json.loads(capsys.readouterr().out)
+
+
+def test_henon_by_default(capsys):
+    status, result = record(capsys, "--map", "henon")
+    assert status == 0
+    for value, stderr, reference in zip(
+        result["exponents"], result["stderr"], (0.4192, -1.6232), strict=True
+    ):
+        assert abs(value - reference) < min(2e-3, 4 * stderr)
+        assert stderr < 4e-3
+    assert sum(result["exponents"]) == pytest.approx(math.log(0.3), abs=1e-9)
+    assert result["kaplan_yorke"]["low"] < 1.2583 < result["kaplan_yorke"]["high"]
+    assert result["verdict"] == "chaotic" and result["status"] == "bounded"
+    assert result["n_steps"] == 500_000 and result["sharpness"] is None
+
+
+def test_the_options_reach_the_computation(capsys):
+    status, result = record(
+        capsys,
+        *("--map", "logistic", "--set", "r=3.2", "--set", "x0=0.4", "--steps", "500"),
+        *("-k", "1", "--transient", "30", "--warmup", "20", "--dtype", "float32", "--seed", "5"),
+    )
+    assert status == 0
+    conditions = result["conditions"]
+    # 3.2 and 0.4 come back as float32 holds them.
+    assert conditions["hparams"] == {"r": float(np.float32(3.2)), "x0": float(np.float32(0.4))}
+    assert (conditions["dtype"], conditions["seed"]) == ("float32", 5)
+    assert result["step_range"] == [50, 550]
+    assert (result["verdict"], result["period"]) == ("periodic", 2)
+
+
+def test_descent_reports_its_sharpness_against_the_threshold(capsys):
+    status, result = record(
+        capsys, *DESCENT, "--arg", "heavy_ball=true", "--lr", "0.25", "--steps", "500"
+    )
+    assert status == 0
+    assert result["conditions"]["hparams"]["lr"] == 0.25
+    # The largest of the eigenvalues 1 and 3, and (2 + 2 b) / lr with b = 0.5.
+    assert result["sharpness"]["value"] == pytest.approx(3, abs=1e-9)
+    assert result["sharpness"]["threshold"] == pytest.approx(12)
+    # Both modes rotate, so each exponent is ln(b) / 2 up to 5 / n.
+    np.testing.assert_allclose(result["exponents"], 0.5 * math.log(0.5), atol=5 / 500)
+
+
+def test_a_network_on_digits(capsys):
+    # Without BatchNorm it compiles in half the time.
+    tiny = ("--arg", "batch_norm=false", "--arg", "image_size=5")
+    status, result = record(
+        capsys, "--arch", "resnet8", *tiny, "--batch", "4", "--steps", "4", "-k", "2"
+    )
+    assert status == 0
+    assert len(result["exponents"]) == 2 and all(map(math.isfinite, result["exponents"]))
+    assert result["conditions"]["driver"] == "host"
+    assert result["conditions"]["dtype"] == "float32"
+    # A quarter of four steps aligns the frame.
+    assert result["step_range"] == [1, 5]
+    assert any("finite-time" in flag for flag in result["flags"])
+    # Minibatches have no stability threshold in closed form.
+    assert result["sharpness"] is None
+    assert result["kaplan_yorke"]["value"] is None or result["exponents"][0] < 0
+
+
+def test_the_table_says_what_the_record_says(capsys):
+    assert main(["lyapunov", *DESCENT, "--steps", "500"]) == 0
+    out = capsys.readouterr().out
+    for text in (
+        "2 of 2 exponents",
+        "500 steps averaged (100 to 599)",
+        f"{math.log(0.9):+.6f}",
+        f"{math.log(0.9) + math.log(0.7):+.9f}",
+        "fixed point",
+        "3, unstable above 20",
+        "note: all exponents are negative",
+    ):
+        assert text in out
+
+
+def test_blow_up_is_no_value(capsys):
+    assert main(["lyapunov", "--map", "logistic", "--set", "r=5", "--steps", "50"]) == 1
+    out = capsys.readouterr().out
+    assert "stopped being finite at step 12" in out
+    status, result = record(capsys, "--map", "logistic", "--set", "r=5", "--steps", "50")
+    assert status == 1
+    assert result["exponents"] == [None] and result["t_escape"] == 12
+    assert result["kaplan_yorke"]["value"] is None
+
+
+def test_files_are_written(capsys, tmp_path):
+    figure, file = tmp_path / "spectrum.png", tmp_path / "spectrum.json"
+    status, result = record(
+        capsys, *DESCENT, "--steps", "400", "--plot", str(figure), "--out", str(file)
+    )
+    assert status == 0
+    assert json.loads(file.read_text()) == result
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_of_seconds_is_announced_and_quiet_is_not(capsys, monkeypatch):
+    monkeypatch.setattr("dynfrac.cli.cmd_lyapunov.LONG_RUN", 0.0)
+    run = ["lyapunov", "--map", "henon", "--steps", "400"]
+    assert main(run) == 0
+    assert "500 steps at" in capsys.readouterr().err
+    assert main([*run, "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_an_interrupt_says_what_to_do(capsys, monkeypatch):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dynfrac.cli.cmd_lyapunov.lyapunov_spectrum", interrupt)
+    assert main(["lyapunov", "--map", "henon"]) == 130
+    assert "fewer --steps" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give one of --map NAME and --arch NAME"),
+        (["--map", "henon", "--arch", "mlp"], "give one of --map NAME and --arch NAME"),
+        (["--map", "henom"], "did you mean 'henon'"),
+        (["--arch", "resnet19"], "nearest is resnet20"),
+        (["--map", "henon", "--set", "c=1"], "unknown hyperparameter 'c'"),
+        (["--map", "henon", "--set", "a"], "--set 'a' is not understood"),
+        (["--map", "henon", "--set", "a=x"], "hyperparameter a='x' is not a real number"),
+        (["--map", "henon", "--lr", "0.1"], "unknown hyperparameter 'lr'"),
+        (["--map", "henon", "--batch", "3"], "--batch needs --arch"),
+        (["--map", "henon", "-k", "3"], "n_exponents=3 is more than the 2 dimensions"),
+        (["--map", "henon", "--steps", "0"], "0 is not in the range"),
+        (["--map", "henon", "--dtype", "float16"], "float16"),
+        (["--map", "henon", "--plot", "no/where.png"], "no/where.png"),
+        (["--map", "henon", "--plot", "figure.xyz"], "end its name in .png"),
+        (["--map", "henon", "--out", "."], "--out . is a folder"),
+    ],
+)
+def test_a_mistake_is_one_sentence(capsys, arguments, message):
+    assert main(["lyapunov", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert message in err and err.count("\n") == 1
+    assert out == ""

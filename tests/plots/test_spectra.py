@@ -1,0 +1,39 @@
+"""The figure of a spectrum shows what the spectrum holds."""
+
+import io
+
+import numpy as np
+import pytest
+
+from dynfrac.analysis.lyapunov import lyapunov_spectrum
+from dynfrac.plots.spectra import spectrum_figure
+from dynfrac.systems.toys import Henon, Logistic, QuadraticDescent
+
+
+def test_exponents_and_history_are_drawn():
+    spectrum = lyapunov_spectrum(Henon(), n_steps=2000)
+    points, history = spectrum_figure(spectrum, title="henon").axes
+    drawn = points.containers[0].lines[0].get_ydata()
+    np.testing.assert_array_equal(drawn, spectrum.exponents)
+    # After the zero line, one running mean for each exponent.
+    for j, line in enumerate(history.lines[1:]):
+        np.testing.assert_array_equal(line.get_xdata(), spectrum.history.steps)
+        np.testing.assert_array_equal(line.get_ydata(), spectrum.history.exponents[:, j])
+    labels = [text.get_text() for text in history.get_legend().get_texts()]
+    assert [label[:7] for label in labels] == [f"{x:+.4f}" for x in spectrum.exponents]
+
+
+def test_a_loss_has_its_own_panel():
+    spectrum = lyapunov_spectrum(QuadraticDescent(), n_steps=100, n_warmup=0)
+    *_, loss = spectrum_figure(spectrum, loss_label="loss").axes
+    np.testing.assert_array_equal(loss.lines[0].get_ydata(), spectrum.history.observations)
+    assert loss.get_ylabel() == "loss" and loss.get_yscale() == "log"
+
+
+@pytest.mark.parametrize("n_steps", [5, 50])
+def test_a_run_that_blew_up_can_be_drawn(n_steps):
+    spectrum = lyapunov_spectrum(Logistic(), {"r": 5.0}, n_steps=n_steps, n_warmup=n_steps // 5)
+    figure = spectrum_figure(spectrum, loss_label="loss")
+    figure.savefig(io.BytesIO(), format="png")
+    if n_steps == 50:
+        assert figure.axes[0].texts[0].get_text() == "not finite"
