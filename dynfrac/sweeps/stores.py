@@ -21,6 +21,7 @@ import errno
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -289,8 +290,9 @@ def _damage_reported(store: Path, name: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, json.JSONDecodeError) as error:
-        # The reader adds addresses and its own source lines behind the first bracket.
-        reason = " ".join(str(error).partition("[")[0].split()).rstrip(" .:")
+        # The reader adds a code in front, its settings in brackets behind, and absolute paths.
+        text = re.sub(r"^[A-Z_]+: (Error opening \S+ driver: )?", "", str(error)).partition(" [")[0]
+        reason = " ".join(text.replace(f"{store.absolute()}{os.sep}", "").split()).rstrip(" .:")
         raise _damaged(store, name, reason) from error
 
 
