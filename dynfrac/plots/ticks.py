@@ -34,6 +34,9 @@ _MOST = 7
 _DIGITS = 5
 """Labels with more significant digits than this are written as differences from one number."""
 
+_CHARACTERS = 6
+"""Labels that would be longer are written as multiples of a power of ten."""
+
 
 class Ticks(NamedTuple):
     """Where ticks are and what they say.
@@ -147,7 +150,7 @@ def _round_numbers(axis: Axis) -> Ticks:
             unit = Decimal(1).scaleb(exponent)
             labels = tuple(_signed((value - base) / unit) for value in major)
             offset = f"${_scientific(base)} + … \\times 10^{{{exponent}}}$"
-        elif not -4 <= largest.adjusted() <= 4:
+        elif max(len(_plain(value)) for value in major) > _CHARACTERS:
             power = largest.adjusted()
             labels = tuple(_plain(value.scaleb(-power)) for value in major)
             offset = f"$… \\times 10^{{{power}}}$"
