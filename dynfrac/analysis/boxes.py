@@ -256,7 +256,7 @@ def _doubts(occupied: np.ndarray, extent: int, mask: bool) -> tuple[str, ...]:
     """Say what is doubtful about the picture itself."""
     doubts = []
     if extent < 500:
-        doubts.append(f"the set spans only {extent} px: expect it to read low by some hundredths")
+        doubts.append(f"the set spans only {extent} px: rough sets read low by some hundredths")
     share = np.count_nonzero(occupied) / occupied.size
     if share > 0.5 and not mask:
         doubts.append(

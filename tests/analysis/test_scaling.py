@@ -58,6 +58,7 @@ def test_weights_are_inverse_variances():
     assert slope_weights(X, (1, 256), weights=weights) @ log_y == pytest.approx(expected)
     without = fit_window(X, np.exp(log_y), (1, 256), weights=(X < 8).astype(float))
     assert without.n_points == (X < 8).sum()
+    assert np.isnan(slope_weights(X, (1, 256), weights=(X < 1.5).astype(float))).all()
 
 
 def test_the_linear_form_is_the_fit_and_vanishes_outside_the_window():
@@ -86,7 +87,7 @@ def test_local_slopes_show_where_the_curve_bends():
 def test_the_ensemble_finds_the_straight_part():
     noise = np.random.default_rng(7).normal(0, 0.001, len(X))
     curved = LAW * np.exp(-((1.2 / X) ** 2) - (X / 150) ** 2 + noise)
-    assert abs(fit_window(X, curved, (1, 256)).slope + 1.3) > 0.2
+    assert abs(fit_window(X, curved, (1, 256)).slope + 1.3) > 0.1
     fit = fit_ensemble(X, curved)
     # In the middle the two bends change the local slope by about 0.01.
     assert fit.slope == pytest.approx(-1.3, abs=0.02)
