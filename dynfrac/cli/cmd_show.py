@@ -19,6 +19,7 @@ from dynfrac.plots.trainability import (
     plot_status,
     plot_t_escape,
 )
+from dynfrac.studies.presets import PRESETS
 from dynfrac.sweeps.runs import Sweep, open_sweep
 
 # Field -> (function, arrays of the sweep that it takes).
@@ -121,15 +122,20 @@ def _plane(result: Sweep, at: float | None) -> tuple[Any, str]:
 
 
 def _name(result: Sweep) -> str:
-    """Say what was swept, from the identity that was stored with it."""
-    identity = dict(result.spec["map"])
-    if "preset" in identity:
-        return str(identity["preset"])
-    arguments = identity.pop("arguments", {})
-    name = next((str(identity[key]) for key in ("architecture", "map") if key in identity), None)
-    if name is None:
-        name = str(identity.get("class", "sweep"))
-    return ", ".join([name, *(f"{key}={value}" for key, value in arguments.items())])
+    """Say what was swept: a preset's name, or a factory's with its arguments."""
+    identity = result.spec["map"]
+    # The length of the minibatch stream follows the number of steps, which the caption tells.
+    arguments = {k: v for k, v in identity.get("arguments", {}).items() if k != "n_steps"}
+    for name, recipe in PRESETS.items():
+        same = (recipe.architecture, dict(recipe.arguments)) == (
+            identity.get("architecture"),
+            arguments,
+        )
+        if same and [axis.name for axis in recipe.axes] == [axis.name for axis in result.axes]:
+            return name
+    names = (identity.get(key) for key in ("architecture", "map", "class"))
+    what = next((str(name) for name in names if name), "sweep")
+    return ", ".join([what, *(f"{key}={value}" for key, value in arguments.items())])
 
 
 def _conditions(result: Sweep) -> str:

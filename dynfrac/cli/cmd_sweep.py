@@ -196,7 +196,7 @@ def _reporter(stack: contextlib.ExitStack, *, announce: bool) -> Progress:
         advance(done - shown)
         shown = done
         elapsed = time.perf_counter() - start
-        if announce and elapsed > NOTICE_AFTER:
+        if announce and done and elapsed > NOTICE_AFTER:
             announce = False
             left = elapsed * (total - done) / done
             if left > NOTICE_AFTER:
