@@ -72,8 +72,8 @@ def autocovariance(series: ArrayLike, n_lags: int) -> np.ndarray:
     centred = values - values.mean()
     # Padding by the largest lag keeps the circular correlation of the FFT from wrapping around.
     size = scipy.fft.next_fast_len(n + n_lags, real=True)
-    power = np.abs(scipy.fft.rfft(centred, size)) ** 2
-    products = scipy.fft.irfft(power, size)[: n_lags + 1]
+    power = np.abs(np.fft.rfft(centred, size)) ** 2
+    products = np.fft.irfft(power, size)[: n_lags + 1]
     return products / (n - np.arange(n_lags + 1))
 
 

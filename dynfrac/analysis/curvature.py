@@ -118,13 +118,14 @@ def sharpness(
             return Sharpness(float(np.linalg.eigvalsh(hessian)[-1]), n_products)
 
         # Without a dtype SciPy probes the operator with integers, which jax refuses to push.
-        operator = scipy.sparse.linalg.LinearOperator((d, d), product, dtype=point.dtype)
+        linalg: Any = scipy.sparse.linalg  # it has no types of its own
+        operator = linalg.LinearOperator((d, d), product, dtype=point.dtype)
         start = np.random.default_rng(seed).standard_normal(d).astype(point.dtype)
         if not np.all(np.isfinite(product(start))):
             return Sharpness(math.nan, n_products, ("the Hessian is not finite there",))
         n_basis = min(d, 20)
         try:
-            values = scipy.sparse.linalg.eigsh(
+            values = linalg.eigsh(
                 operator,
                 k=1,
                 which="LA",
@@ -134,7 +135,7 @@ def sharpness(
                 maxiter=max(1, max_products // n_basis),
                 return_eigenvectors=False,
             )
-        except scipy.sparse.linalg.ArpackNoConvergence:
+        except linalg.ArpackNoConvergence:
             reason = f"the eigenvalue did not settle to {rtol:g} in {n_products} products"
             return Sharpness(math.nan, n_products, (reason,))
         return Sharpness(float(values[0]), n_products)

@@ -240,9 +240,10 @@ def _curvature(
     map_: AbstractMap, hparams: dict[str, Any], spectrum: LyapunovSpectrum, dtype: str | None
 ) -> dict[str, Any] | None:
     """Measure the sharpness at the end and the value at which descent becomes unstable, if any."""
-    if not hasattr(map_, "stability_threshold") or spectrum.status != Status.BOUNDED:
+    find_threshold = getattr(map_, "stability_threshold", None)
+    if find_threshold is None or spectrum.status != Status.BOUNDED:
         return None
-    threshold = map_.stability_threshold(resolve_hparams(map_, hparams))
+    threshold = find_threshold(resolve_hparams(map_, hparams))
     if threshold is None:
         return None
     measured = sharpness(map_, spectrum.final_state, hparams, dtype=dtype)

@@ -36,8 +36,10 @@ class Problem:
     ----------
     map_ : AbstractMap
         With its array fields cast.
+    values : dict of str to float
+        Hyperparameters as they were given, complete.
     hparams : dict of str to scalar array
-        Complete.
+        The same in the precision of the run.
     state : pytree of arrays
         The state at t = 0.
     space : PhaseSpace
@@ -48,6 +50,7 @@ class Problem:
     """
 
     map_: AbstractMap
+    values: dict[str, float]
     hparams: dict[str, jax.Array]
     state: State
     space: PhaseSpace
@@ -57,7 +60,7 @@ class Problem:
         """Return what a result has to say about how it was computed, ready for JSON."""
         return {
             "map": type(self.map_).__name__,
-            "hparams": {name: float(value) for name, value in self.hparams.items()},
+            "hparams": self.values,
             "dimension": self.space.dimension,
             "dtype": str(np.result_type(*self.space.dtypes)),
             "driver": self.driver,
@@ -102,13 +105,14 @@ def prepare(
             )
     # On the device once, not again at every call of a compiled step.
     map_ = jax.tree.map(jnp.asarray, cast_floats(map_, real))
-    numbers = {name: jnp.asarray(value, real) for name, value in resolved.items()}
+    values = {name: float(value) for name, value in resolved.items()}
+    numbers = {name: jnp.asarray(value, real) for name, value in values.items()}
     state = jax.tree.map(jnp.asarray, cast_floats(map_.init(numbers), real))
     space = phase_space(map_, state)
     _check_step(map_, numbers, state)
     on_cpu = jax.default_backend() == "cpu"
     driver = "host" if on_cpu and getattr(map_, "drive", "scan") == "host" else "scan"
-    return Problem(map_, numbers, state, space, driver)
+    return Problem(map_, values, numbers, state, space, driver)
 
 
 def _check_step(map_: AbstractMap, hparams: Mapping[str, Any], state: State) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import (
+    FormatStrFormatter,
+    LogFormatterSciNotation,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+)
 
 from dynfrac.analysis.lyapunov import LyapunovSpectrum
 
@@ -92,7 +99,7 @@ def _draw_history(axes: Axes, spectrum: LyapunovSpectrum) -> None:
     n_lines = min(N_LINES, len(spectrum.exponents))
     axes.axhline(0.0, color="0.6", linewidth=0.8, zorder=0)
     for j, colour in enumerate(_colours(n_lines)):
-        label = f"{spectrum.exponents[j]:+.4f} $\\pm$ {spectrum.stderr[j]:.1g}"
+        label = _with_error(float(spectrum.exponents[j]), float(spectrum.stderr[j]))
         axes.plot(steps, spectrum.history.exponents[:, j], color=colour, label=label)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
     if spectrum.n_steps >= LONG:
@@ -100,6 +107,12 @@ def _draw_history(axes: Axes, spectrum: LyapunovSpectrum) -> None:
     axes.set_xlabel(f"steps averaged, from step {spectrum.step_range[0]} on")
     axes.set_ylabel("running mean (nats per step)")
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _with_error(value: float, error: float) -> str:
+    """Write a number to the digits that its error leaves, four to six decimals."""
+    digits = math.ceil(-math.log10(error)) if error > 0 else 6
+    return f"{value:+.{min(max(digits, 4), 6)}f} $\\pm$ {error:.1g}"
 
 
 def _draw_loss(axes: Axes, spectrum: LyapunovSpectrum, label: str) -> None:
@@ -110,6 +123,14 @@ def _draw_loss(axes: Axes, spectrum: LyapunovSpectrum, label: str) -> None:
     positive = values[values > 0]
     if len(positive) and np.min(values) >= 0 and np.max(values) > 3 * np.min(positive):
         axes.set_yscale("log")
+        wide = np.max(values) > 100 * np.min(positive)
+        axes.yaxis.set_major_locator(
+            LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=6)
+        )
+        axes.yaxis.set_major_formatter(
+            LogFormatterSciNotation() if wide else FormatStrFormatter("%g")
+        )
+        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(f"steps averaged, from step {spectrum.step_range[0]} on")
     axes.set_ylabel(label)
     axes.spines[["top", "right"]].set_visible(False)

@@ -68,6 +68,26 @@ class SkewTent(AbstractMap):
         return state
 
 
+@final
+class Driven(AbstractMap):
+    """A linear map whose slope is a function of the time."""
+
+    drive: str = struct.field(pytree_node=False, default="scan")
+
+    @property
+    def defaults(self):
+        return {"x0": 1.0}
+
+    def init(self, hparams):
+        return hparams["x0"]
+
+    def step(self, state, hparams, t):
+        return state * jnp.exp(jnp.sin(1.0 * t))
+
+    def observe(self, state, hparams):
+        return state
+
+
 def cat(**fields):
     return Torus(jnp.array([[2.0, 1.0], [1.0, 1.0]]), **fields)
 
@@ -293,6 +313,20 @@ def test_both_drivers_agree():
     np.testing.assert_allclose(scan.exponents, host.exponents, rtol=1e-10)
     np.testing.assert_array_equal(scan.history.steps, host.history.steps)
     np.testing.assert_allclose(scan.history.exponents, host.history.exponents, rtol=1e-9)
+
+
+@pytest.mark.parametrize("drive", ["scan", "host"])
+def test_a_driven_map_is_averaged_over_its_own_times(drive):
+    spectrum = lyapunov_spectrum(Driven(drive), n_steps=450, n_transient=3, n_warmup=4)
+    # Segments of two steps: 3 + 4 steps come first.
+    increments = np.sin(np.arange(7, 457))
+    assert spectrum.exponents[0] == pytest.approx(increments.mean(), abs=1e-13)
+    steps = spectrum.history.steps
+    np.testing.assert_allclose(
+        spectrum.history.exponents[:, 0], np.cumsum(increments)[steps - 1] / steps, atol=1e-13
+    )
+    observed = np.exp(np.cumsum(np.sin(np.arange(457))))[6 + steps]
+    np.testing.assert_allclose(spectrum.history.observations, observed, rtol=1e-12)
 
 
 def test_other_hyperparameters_and_lengths_compile_nothing():

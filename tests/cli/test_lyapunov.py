@@ -39,8 +39,7 @@ def test_the_options_reach_the_computation(capsys):
     )
     assert status == 0
     conditions = result["conditions"]
-    # 3.2 and 0.4 come back as float32 holds them.
-    assert conditions["hparams"] == {"r": float(np.float32(3.2)), "x0": float(np.float32(0.4))}
+    assert conditions["hparams"] == {"r": 3.2, "x0": 0.4}
     assert (conditions["dtype"], conditions["seed"]) == ("float32", 5)
     assert result["step_range"] == [50, 550]
     assert (result["verdict"], result["period"]) == ("periodic", 2)

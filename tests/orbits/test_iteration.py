@@ -6,6 +6,7 @@ from typing import final
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import struct
 
 from dynfrac.orbits import iteration
 from dynfrac.orbits.iteration import advance, iterate, prepare
@@ -57,6 +58,26 @@ class HostTent(AbstractMap):
         return Tent().observe(state, hparams)
 
 
+@final
+class Driven(AbstractMap):
+    """A map that adds the time."""
+
+    drive: str = struct.field(pytree_node=False, default="scan")
+
+    @property
+    def defaults(self):
+        return {"x0": 1.0}
+
+    def init(self, hparams):
+        return hparams["x0"]
+
+    def step(self, state, hparams, t):
+        return 0.5 * state + t
+
+    def observe(self, state, hparams):
+        return state
+
+
 def tent_orbit(n, slope=1.9, x=0.3):
     """Return x_0, ..., x_n in plain Python."""
     xs = [x]
@@ -76,6 +97,21 @@ def test_iterate_is_the_plain_loop(map_, n_steps):
     assert float(orbit.final_state["x"]) == expected[-1]
     assert int(orbit.final_state["count"]) == n_steps
     assert (orbit.status, orbit.t_escape) == (Status.BOUNDED, -1)
+
+
+@pytest.mark.parametrize("drive", ["scan", "host"])
+def test_time_counts_from_0_and_through_all_chunks(drive):
+    n_steps = iteration.CHUNK + 3
+    x = [1.0]
+    for t in range(n_steps):
+        x.append(0.5 * x[-1] + t)
+    orbit = iterate(Driven(drive), n_steps=n_steps)
+    np.testing.assert_array_equal(orbit.observations, x[:-1])
+    with precision():
+        problem = prepare(Driven(drive), None)
+        state, reached = advance(problem, problem.state, 0, 7)
+        state, reached = advance(problem, state, reached, 20)
+    assert (float(state), reached) == (x[20], 20)
 
 
 def test_states_are_kept_only_when_asked_for():
