@@ -22,6 +22,7 @@ LEVELS = [
     {"studies"},
     {"plots", "web"},
     {"cli"},
+    {"__main__"},
 ]
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 import numpy as np
-from matplotlib.axes import Axes
 
 from dynfrac.cli.output import check_output, print_json
 from dynfrac.orbits.outcomes import Status
@@ -23,7 +22,7 @@ from dynfrac.studies.presets import PRESETS
 from dynfrac.sweeps.runs import Sweep, open_sweep
 
 # Field -> (function, arrays of the sweep that it takes).
-FIELDS: dict[str, tuple[Callable[..., Axes], tuple[str, ...]]] = {
+FIELDS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "measure": (plot_measure, ("measure", "status")),
     "status": (plot_status, ("status",)),
     "t_escape": (plot_t_escape, ("t_escape", "status")),
