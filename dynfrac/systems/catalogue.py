@@ -9,8 +9,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, final
+
+import numpy as np
 
 from dynfrac.systems.abstract import AbstractMap, unknown_name
 from dynfrac.systems.classifiers import mlp_classifier, resnet_classifier
@@ -32,21 +34,13 @@ from dynfrac.systems.toys import (
 )
 
 
-def quadratic_descent(
-    *, eigenvalues: str | float | Sequence[float] = (1.0, 3.0), heavy_ball: bool = False
+def _quadratic_descent(
+    *, eigenvalues: Any = (1.0, 3.0), heavy_ball: bool = False
 ) -> QuadraticDescent:
-    """Return `QuadraticDescent`, with eigenvalues also as text such as ``"1,3,10"``.
-
-    Raises
-    ------
-    ValueError
-        If `eigenvalues` is empty or holds something that is not a number.
-    """
-    entries = eigenvalues
-    if isinstance(entries, str):
-        entries = entries.split(",")  # type: ignore[assignment]
+    """Make a `QuadraticDescent` from eigenvalues that may also be text, as in ``"1,3,10"``."""
+    listed = eigenvalues.split(",") if isinstance(eigenvalues, str) else np.atleast_1d(eigenvalues)
     try:
-        values = tuple(map(float, entries if isinstance(entries, Sequence) else (entries,)))
+        values = tuple(map(float, listed))
     except (TypeError, ValueError):
         values = ()
     if not values:
@@ -60,7 +54,7 @@ _MAPS: dict[str, tuple[Factory, str]] = {
     "logistic": (Logistic, "x' = r x (1 - x)"),
     "henon": (Henon, "x' = 1 - a x^2 + y, y' = b x"),
     "quadratic": (Quadratic, "z' = z^2 + c in the complex plane"),
-    "gd-quadratic": (quadratic_descent, "gradient descent or heavy ball on a quadratic"),
+    "gd-quadratic": (_quadratic_descent, "gradient descent or heavy ball on a quadratic"),
     "gd-cubic": (CubicDescent, "gradient descent on the double well (w^2 - 1)^2 / 4"),
     "gd-ripple": (RippleDescent, "gradient descent on x^2 (1 + eps cos(2 pi x / lam))"),
 }
@@ -184,6 +178,7 @@ def make_architecture(name: str, **arguments: Any) -> AbstractMap:
     return call_factory(name, _ARCHITECTURES[name][0], arguments)
 
 
+@functools.cache
 def list_maps() -> tuple[Entry, ...]:
     """Describe the toy maps."""
     return tuple(
@@ -192,6 +187,7 @@ def list_maps() -> tuple[Entry, ...]:
     )
 
 
+@functools.cache
 def list_architectures() -> tuple[Entry, ...]:
     """Describe the architectures; the families of networks have one entry each."""
     entries = [

@@ -150,6 +150,12 @@ def _training(
         FullBatch() if batch is None else minibatch_stream(data.size, batch, n_steps)
     )
     with precision():
-        variables: Any = jax.tree.map(np.asarray, jax.jit(model.init)(jax.random.PRNGKey(seed)))
+        variables = jax.tree.map(np.asarray, _initial_variables(model, seed))
     defaults = (("lr", lr), *settings.items())
     return TrainingMap(model, rule, cross_entropy, data, batches, variables, settings=defaults)
+
+
+@jax.jit
+def _initial_variables(model: AbstractModel, seed: Any) -> Any:
+    """Draw weights and statistics; compiled once for all seeds of a model."""
+    return model.init(jax.random.PRNGKey(seed))

@@ -195,21 +195,23 @@ def _checked(name: str, argument: str, value: Any, annotation: Any) -> Any:
     allowed = typing.get_args(annotation) or (annotation,)
     if value is None and type(None) in allowed:
         return None
-    known = [kind for kind in allowed if kind in _KINDS]
-    if not known:
-        return value
-    for kind in known:
+    kinds = [kind for kind in allowed if kind is not type(None)]
+    if any(kind not in _KINDS for kind in kinds):
+        return value  # the factory's own affair
+    for kind in kinds:
         converted = _convert(value, kind)
         if converted is not None:
             return converted
-    wanted = " or ".join(_KINDS[kind] for kind in known)
+    wanted = " or ".join(_KINDS[kind] for kind in kinds)
     raise ValueError(f"{argument}={value!r} is not an argument of {name}; pass {wanted}")
 
 
 def _convert(value: Any, kind: type) -> Any:
     """Return `value` as a bool, str, int or float if it is one without loss, else None."""
-    if isinstance(value, bool) or kind in (bool, str):
-        return value if isinstance(value, kind) and (kind is bool or kind is str) else None
+    if kind in (bool, str):
+        return value if isinstance(value, kind) else None
+    if isinstance(value, bool):
+        return None
     if kind is int and isinstance(value, numbers.Integral):
         return operator.index(value) if abs(value) < 2**63 else None
     if kind is float and isinstance(value, numbers.Real):

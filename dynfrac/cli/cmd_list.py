@@ -1,0 +1,145 @@
+"""`dynfrac list`: what there is to name on the command line."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import click
+
+from dynfrac.cli.output import print_json
+from dynfrac.orbits.rules import RULES, make_rule
+from dynfrac.systems.abstract import unknown_name
+from dynfrac.systems.catalogue import HYPERPARAMETERS, Entry, list_architectures, list_maps
+from dynfrac.systems.optimizers import OPTIMIZERS, make_optimizer
+
+WIDTH = 100
+
+Row = dict[str, Any]
+
+
+def _entries(entries: Iterable[Entry]) -> list[Row]:
+    return [
+        {
+            "name": entry.name,
+            "description": entry.description,
+            "hparams": dict(entry.hparams),
+            "arguments": dict(entry.arguments),
+        }
+        for entry in entries
+    ]
+
+
+def _presets() -> list[Row]:
+    from dynfrac.studies.presets import PRESETS
+
+    return [{"name": name, "description": p.description} for name, p in PRESETS.items()]
+
+
+def _hyperparameters() -> list[Row]:
+    """Say for each which architectures and optimizers take it."""
+    holders = {entry.name: set(entry.hparams) for entry in list_architectures()}
+    shared = set.intersection(*holders.values())
+    everything = "every architecture"
+    for name in OPTIMIZERS:
+        holders[name] = {parameter for parameter, _ in make_optimizer(name).parameters}
+    return [
+        {
+            "name": name,
+            "description": text,
+            "taken_by": [everything]
+            if name in shared
+            else [holder for holder, names in holders.items() if name in names],
+        }
+        for name, text in HYPERPARAMETERS.items()
+    ]
+
+
+def _rules() -> list[Row]:
+    rules = ((name, make_rule(name)) for name in RULES)
+    return [{"name": n, "description": (inspect.getdoc(r) or n).split("\n")[0]} for n, r in rules]
+
+
+def _optimizers() -> list[Row]:
+    return [{"name": n, "hparams": dict(make_optimizer(n).parameters)} for n in OPTIMIZERS]
+
+
+# Kind -> (how one of them is named on the command line, what lists them).
+KINDS: Mapping[str, tuple[str, Callable[[], list[Row]]]] = {
+    "maps": ("--map NAME", lambda: _entries(list_maps())),
+    "architectures": ("--arch NAME", lambda: _entries(list_architectures())),
+    "presets": ("--preset NAME", _presets),
+    "hyperparameters": (
+        "--set NAME=VALUE, or an axis; those of a map stand with it",
+        _hyperparameters,
+    ),
+    "rules": ("--rule NAME", _rules),
+    "optimizers": ("--arg optimizer=NAME", _optimizers),
+}
+
+
+@click.command()
+@click.argument("kind", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def command(kind: str | None, as_json: bool) -> None:
+    """List maps, architectures, presets, hyperparameters, rules and optimizers.
+
+    KIND is one of these words and lists only that. Under a map or an architecture, --set shows its
+    hyperparameters and --arg the arguments of its factory, with their defaults; a dash is one that
+    is not given. Wherever a map or an architecture is named, package.module:factory names one of
+    your own.
+
+    \b
+    Example:
+      dynfrac list architectures
+    """
+    if kind is not None and kind not in KINDS:
+        raise unknown_name("kind", kind, KINDS)
+    listing = {name: KINDS[name][1]() for name in ([kind] if kind else KINDS)}
+    if as_json:
+        print_json(listing)
+        return
+    click.echo("\n\n".join(_format(name, rows) for name, rows in listing.items()))
+
+
+def _format(kind: str, rows: list[Row]) -> str:
+    """Lay out one kind: a heading, then names on the left and what they mean on the right."""
+    left = max(len(row["name"]) for row in rows) + 4
+    lines = [f"{kind} ({KINDS[kind][0]})"]
+    for row in rows:
+        first, *rest = [piece for text in _texts(row) for piece in _wrap(text, WIDTH - left)]
+        lines.append(f"  {row['name']}".ljust(left) + first)
+        lines += [" " * left + piece for piece in rest]
+    return "\n".join(lines)
+
+
+def _texts(row: Row) -> list[str]:
+    """Return what there is to say about one name, a line each unless it is too long for one."""
+    texts = [row["description"]] if "description" in row else []
+    if "taken_by" in row:
+        texts[0] += f"; {', '.join(row['taken_by'])}"
+    for key, option in (("hparams", "--set"), ("arguments", "--arg")):
+        if row.get(key):
+            pairs = (f"{name}={_value(value)}" for name, value in row[key].items())
+            texts.append(f"{option} {' '.join(pairs)}")
+    return texts or ["-"]
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    indent = " " * len("--set ") if text.startswith("--") else ""
+    return textwrap.wrap(
+        text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _value(value: Any) -> str:
+    """Write a default as it would be typed; a dash for "not given"."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(map(_value, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

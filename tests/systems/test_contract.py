@@ -1,0 +1,206 @@
+"""The contract that every map of the catalogue keeps, checked map by map.
+
+A map is added to the package by adding it to `CASES`; the first test fails until that is done.
+"""
+
+import functools
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dynfrac.orbits.phase import phase_space
+from dynfrac.systems.abstract import AbstractMap, resolve_hparams
+from dynfrac.systems.catalogue import (
+    list_architectures,
+    list_maps,
+    make_architecture,
+    make_map,
+)
+from dynfrac.systems.optimizers import OPTIMIZERS
+from dynfrac.systems.precision import cast_floats
+from dynfrac.systems.training import TrainingMap
+
+SMALL_MLP = {"width": 4, "n_data": 8}
+SMALL_IMAGES = {"width": 0.25, "image_size": 7, "n_data": 4}
+
+# Case -> (what makes it, name in the catalogue, arguments).
+CASES = {
+    "logistic": (make_map, "logistic", {}),
+    "henon": (make_map, "henon", {}),
+    "quadratic": (make_map, "quadratic", {}),
+    "gd-quadratic": (make_map, "gd-quadratic", {}),
+    "heavy-ball": (make_map, "gd-quadratic", {"heavy_ball": True, "eigenvalues": (1.0, 2.0, 5.0)}),
+    "gd-cubic": (make_map, "gd-cubic", {}),
+    "gd-ripple": (make_map, "gd-ripple", {}),
+    "mlp-sgd": (make_architecture, "mlp", SMALL_MLP),
+    "mlp-momentum": (make_architecture, "mlp", {**SMALL_MLP, "optimizer": "momentum"}),
+    "mlp-nesterov": (make_architecture, "mlp", {**SMALL_MLP, "optimizer": "nesterov"}),
+    "mlp-adam": (make_architecture, "mlp", {**SMALL_MLP, "optimizer": "adam"}),
+    "mlp-relu": (make_architecture, "mlp", {**SMALL_MLP, "nonlinearity": "relu", "depth": 3}),
+    "mlp-identity": (make_architecture, "mlp", {**SMALL_MLP, "nonlinearity": "identity"}),
+    "mlp-minibatch": (make_architecture, "mlp", {**SMALL_MLP, "batch": 3, "n_steps": 5}),
+    "mnist-mlp": (make_architecture, "mnist-mlp", {"n_data": 16}),
+    "mnist-mlp-minibatch": (make_architecture, "mnist-mlp", {"n_data": 16, "batch": 4}),
+    "resnet8": (make_architecture, "resnet8", SMALL_IMAGES),
+    "plain8": (make_architecture, "plain8", SMALL_IMAGES),
+    "resnet8-bare": (make_architecture, "resnet8", {**SMALL_IMAGES, "batch_norm": False}),
+    "plain8-bare": (make_architecture, "plain8", {**SMALL_IMAGES, "batch_norm": False}),
+}
+
+every_case = pytest.mark.parametrize("case", CASES)
+both_types = pytest.mark.parametrize("dtype", ["float64", "float32"])
+
+
+def make(case):
+    maker, name, arguments = CASES[case]
+    return maker(name, **arguments)
+
+
+made = functools.cache(make)
+
+
+def prepared(map_, dtype):
+    """Return the map, its default hyperparameters and its first state, all of one type."""
+    map_ = jax.tree.map(jnp.asarray, cast_floats(map_, dtype))
+    hparams = {name: jnp.asarray(value, dtype) for name, value in map_.defaults.items()}
+    if isinstance(map_, TrainingMap):
+        map_ = map_.replace(settings=())  # so that twins share what is compiled
+    return map_, hparams, start(map_, hparams)
+
+
+# Optimising the machine code of small convolutions takes ten times as long as everything else.
+quickly = {"compiler_options": {"xla_backend_optimization_level": 0}}
+
+
+@jax.jit
+def start(map_, hparams):
+    return cast_floats(map_.init(hparams), jax.tree.leaves(hparams)[0].dtype)
+
+
+@functools.partial(jax.jit, **quickly)
+def step(map_, state, hparams, t):
+    return map_.step(state, hparams, t), map_.observe(state, hparams)
+
+
+@functools.partial(jax.jit, static_argnums=0, **quickly)
+def push(space, map_, hparams, rest, vector, direction):
+    """Return the coordinates one step on, and the tangent of the step along a direction."""
+
+    def advance(x):
+        return space.split(map_.step(space.join(x, rest), hparams, 3))[0]
+
+    return jax.jvp(advance, (vector,), (direction,))
+
+
+@functools.cache
+def settled(case, dtype):
+    """Return `prepared` with the state after three steps, where no coordinate is special."""
+    map_, hparams, state = prepared(made(case), dtype)
+    for t in range(3):
+        state, _ = step(map_, state, hparams, t)
+    return map_, hparams, state
+
+
+def assert_same_bits(a, b):
+    for left, right in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_every_name_and_optimizer_has_a_case():
+    names = {name.replace("8", "{6n+2}") for _, name, _ in CASES.values()}
+    assert names == {entry.name for entry in (*list_maps(), *list_architectures())}
+    used = {arguments.get("optimizer", "sgd") for _, _, arguments in CASES.values()}
+    assert used == set(OPTIMIZERS)
+
+
+@every_case
+def test_methods_take_the_arguments_of_the_contract(case):
+    map_ = made(case)
+    assert isinstance(map_, AbstractMap)
+    for method in ("init", "step", "observe"):
+        expected = inspect.signature(getattr(AbstractMap, method)).parameters
+        assert list(inspect.signature(getattr(type(map_), method)).parameters) == list(expected)
+
+
+@every_case
+@both_types
+def test_a_step_keeps_structure_shapes_and_types(case, dtype):
+    map_, hparams, state = prepared(made(case), dtype)
+    for t in (0, np.int64(0), jnp.int32(0)):
+        after = jax.eval_shape(map_.step, state, hparams, t)
+        assert jax.tree.structure(after) == jax.tree.structure(state)
+        for old, new in zip(jax.tree.leaves(state), jax.tree.leaves(after), strict=True):
+            assert (old.shape, old.dtype) == (new.shape, new.dtype)
+            assert old.dtype == dtype or jnp.issubdtype(old.dtype, jnp.integer)
+    observed = jax.eval_shape(map_.observe, state, hparams)
+    assert (observed.shape, observed.dtype) == ((), dtype)
+
+
+@every_case
+@both_types
+def test_repeated_steps_have_the_same_bits(case, dtype):
+    _, _, state = settled(case, dtype)
+    # Made again from its name, so that the draws are repeated too.
+    map_, hparams, again = prepared(make(case), dtype)
+    for t in range(3):
+        again, loss = step(map_, again, hparams, t)
+    assert_same_bits(state, again)
+    assert np.isfinite(loss)
+
+
+@every_case
+def test_only_the_order_of_the_examples_depends_on_time(case):
+    map_, hparams, state = settled(case, "float64")
+    now, _ = step(map_, state, hparams, 3)
+    later, _ = step(map_, state, hparams, 4)
+    leaves = zip(jax.tree.leaves(now), jax.tree.leaves(later), strict=True)
+    assert all(np.array_equal(a, b) for a, b in leaves) == ("batch" not in CASES[case][2])
+
+
+@every_case
+def test_the_tangent_map_matches_central_differences(case):
+    map_, hparams, state = settled(case, "float64")
+    space = phase_space(map_, state)
+    vector, rest = space.split(state)
+    direction = np.random.default_rng(7).standard_normal(space.dimension)
+    if CASES[case][2].get("optimizer") == "adam":
+        direction *= np.abs(vector)  # second moments of 1e-9 and less must stay positive
+    direction = jnp.asarray(direction / np.linalg.norm(direction))
+
+    # Truncation is size^2 f'''/6, at most 1e-7 for the ripple; rounding 1e-16/size. The direction
+    # has length 1, so no rectifier switches within such a distance of these states.
+    size = 1e-6
+    ahead, _ = push(space, map_, hparams, rest, vector + size * direction, direction)
+    behind, _ = push(space, map_, hparams, rest, vector - size * direction, direction)
+    _, expected = push(space, map_, hparams, rest, vector, direction)
+    error = np.linalg.norm((ahead - behind) / (2 * size) - expected)
+    assert error < 1e-6 * np.linalg.norm(expected)
+
+
+@every_case
+def test_defaults_are_accepted_and_unknown_names_refused(case):
+    map_ = made(case)
+    resolved = resolve_hparams(map_, None)
+    assert list(resolved) == list(map_.defaults)
+    assert all(isinstance(value, float) for value in resolved.values())
+    with pytest.raises(ValueError, match="unknown hyperparameter 'no_such_name'; .*known: "):
+        resolve_hparams(map_, {"no_such_name": 1.0})
+
+
+@every_case
+def test_every_hyperparameter_makes_a_difference(case):
+    map_, hparams, state = prepared(made(case), "float64")
+
+    def run(hparams):
+        state = start(map_, hparams)
+        for t in range(2):
+            state, _ = step(map_, state, hparams, t)
+        return step(map_, state, hparams, 2)[1]
+
+    reference = run(hparams)
+    for name, value in hparams.items():
+        moved = jnp.asarray(0.07 if np.isnan(value) else float(value) + 0.013, "float64")
+        assert run({**hparams, name: moved}) != reference, name
