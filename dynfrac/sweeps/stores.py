@@ -103,12 +103,23 @@ class Store:
             One of the tiles that `cut` yields for this store's shape and tile.
         values : mapping of str to array
             An array of the tile's shape for every name in `FIELDS`.
+
+        Raises
+        ------
+        OSError
+            If the disk is full or does not take it for another reason.
         """
         *others, marker = FIELDS
-        writes = [self._arrays[name][tile].write(values[name]) for name in others]
-        for write in writes:
-            write.result()
-        self._arrays[marker][tile].write(values[marker]).result()
+        try:
+            writes = [self._arrays[name][tile].write(values[name]) for name in others]
+            for write in writes:
+                write.result()
+            self._arrays[marker][tile].write(values[marker]).result()
+        except ValueError as error:  # what the writer makes of a full or broken disk
+            raise OSError(
+                f"{self.path} cannot be written to ({_reason(self.path, error)}); finished tiles "
+                "are kept, so make room and sweep again to resume"
+            ) from error
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Append a record to the log, one line of JSON."""
@@ -290,10 +301,16 @@ def _damage_reported(store: Path, name: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, json.JSONDecodeError) as error:
-        # The reader adds a code in front, its settings in brackets behind, and absolute paths.
-        text = re.sub(r"^[A-Z_]+: (Error opening \S+ driver: )?", "", str(error)).partition(" [")[0]
-        reason = " ".join(text.replace(f"{store.absolute()}{os.sep}", "").split()).rstrip(" .:")
-        raise _damaged(store, name, reason) from error
+        raise _damaged(store, name, _reason(store, error)) from error
+
+
+def _reason(store: Path, error: Exception) -> str:
+    """Return the core of a message of tensorstore's, on one line.
+
+    It puts a code in front and its settings in brackets behind, and all paths are absolute.
+    """
+    text = re.sub(r"^[A-Z_]+: (Error opening \S+ driver: )?", "", str(error)).partition(" [")[0]
+    return " ".join(text.replace(f"{store.absolute()}{os.sep}", "").split()).rstrip(" .:")
 
 
 def _damaged(store: Path, name: str, reason: str) -> ValueError:

@@ -153,3 +153,12 @@ def test_space_is_checked_before_anything_is_written(tmp_path):
     check_space(tmp_path / "s.zarr", 1000, (10, 100))
     with pytest.raises(ValueError, match=r"resolution 10000000 x 1000000 needs 210 TB on the disk"):
         check_space(tmp_path / "s.zarr", 10**13, (10**6, 10**7))
+
+
+def test_a_disk_that_does_not_take_a_tile_is_one_sentence(store):
+    (store.path / "measure" / "c").write_text("in the way of the chunks")
+    with pytest.raises(OSError, match="s.zarr cannot be written to") as caught:
+        store.write((slice(0, 2), slice(0, 4)), block((2, 4)))
+    assert "sweep again to resume" in str(caught.value)
+    assert "\n" not in str(caught.value) and "tensorstore" not in str(caught.value)
+    assert (open_store(store.path).read("status") == 0).all()
