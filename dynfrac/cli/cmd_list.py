@@ -41,17 +41,12 @@ def _presets() -> list[Row]:
 def _hyperparameters() -> list[Row]:
     """Say for each which architectures and optimizers take it."""
     holders = {entry.name: set(entry.hparams) for entry in list_architectures()}
-    shared = set.intersection(*holders.values())
-    everything = "every architecture"
-    for name in OPTIMIZERS:
-        holders[name] = {parameter for parameter, _ in make_optimizer(name).parameters}
+    holders |= {name: {n for n, _ in make_optimizer(name).parameters} for name in OPTIMIZERS}
     return [
         {
             "name": name,
             "description": text,
-            "taken_by": [everything]
-            if name in shared
-            else [holder for holder, names in holders.items() if name in names],
+            "taken_by": [holder for holder, names in holders.items() if name in names],
         }
         for name, text in HYPERPARAMETERS.items()
     ]
@@ -118,13 +113,14 @@ def _format(kind: str, rows: list[Row]) -> str:
 def _texts(row: Row) -> list[str]:
     """Return what there is to say about one name, a line each unless it is too long for one."""
     texts = [row["description"]] if "description" in row else []
-    if "taken_by" in row:
-        texts[0] += f"; {', '.join(row['taken_by'])}"
+    everywhere = {entry.name for entry in list_architectures()} if "taken_by" in row else set()
+    if not everywhere <= set(row.get("taken_by", ())):
+        texts[0] += f" (only {', '.join(row['taken_by'])})"
     for key, option in (("hparams", "--set"), ("arguments", "--arg")):
         if row.get(key):
             pairs = (f"{name}={_value(value)}" for name, value in row[key].items())
             texts.append(f"{option} {' '.join(pairs)}")
-    return texts or ["-"]
+    return texts or ["no hyperparameters of its own"]
 
 
 def _wrap(text: str, width: int) -> list[str]:

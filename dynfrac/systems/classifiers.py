@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from dynfrac.systems.batches import AbstractBatches, Dataset, FullBatch, minibatch_stream
-from dynfrac.systems.digits import load_digits
+from dynfrac.systems.digits import COUNTS, LARGEST, load_digits
 from dynfrac.systems.losses import cross_entropy
 from dynfrac.systems.models import AbstractModel, MeanFieldMLP
 from dynfrac.systems.optimizers import make_optimizer
@@ -67,7 +67,8 @@ def mlp_classifier(
     """
     if depth < 1 or width < 1:
         raise ValueError(f"width={width} and depth={depth} must both be at least 1")
-    images, labels = load_digits(n_data, size=image_size, flat=True)
+    images, labels = _digits(n_data, image_size)
+    images = images.reshape(n_data, -1)
     widths = (images.shape[1], *(width,) * (depth - 1), N_CLASSES)
     model = MeanFieldMLP.create(widths, nonlinearity)
     return _training(model, Dataset(images, labels), batch, n_steps, optimizer, lr, seed)
@@ -129,9 +130,21 @@ def resnet_classifier(
             f"image_size={image_size} is too small for three stages of 3 x 3 convolutions; pass at "
             f"least {SMALLEST_IMAGE}"
         )
-    images, labels = load_digits(n_data, size=image_size)
+    images, labels = _digits(n_data, image_size)
     data = Dataset(images[..., None], labels)
     return _training(model, data, batch, n_steps, optimizer, lr, seed, skip=skip)
+
+
+def _digits(n_data: int, image_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first images (n_data, side, side) and labels, or name the argument at fault."""
+    largest = COUNTS["train"]
+    if not 1 <= n_data <= largest:
+        raise ValueError(
+            f"n_data={n_data} is not between 1 and the {largest} embedded training images"
+        )
+    if not 1 <= image_size <= LARGEST:
+        raise ValueError(f"image_size={image_size} is not between 1 and {LARGEST} pixels")
+    return load_digits(n_data, size=image_size)
 
 
 def _training(
