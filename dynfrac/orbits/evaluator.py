@@ -108,10 +108,13 @@ def evaluate(
         if lanes < 1:
             raise ValueError(f"lanes={lanes} must be at least 1")
         engine = _Engine(map_, rule, lanes, n_steps, on_progress or (lambda steps: None))
-        size = pool_runs(map_, lanes)
-        starts = range(0, n_runs, size)
-        parts = [engine.run({k: v[i : i + size] for k, v in columns.items()}) for i in starts]
-    status, measure, t_escape, final_loss = (np.concatenate(field) for field in zip(*parts))
+        starts = range(0, n_runs, engine.size)
+        parts = [
+            engine.run({k: v[i : i + engine.size] for k, v in columns.items()}) for i in starts
+        ]
+    status, measure, t_escape, final_loss = (
+        np.concatenate(field) for field in zip(*parts, strict=True)
+    )
     conditions = {
         "rule": rule.name,
         "n_steps": n_steps,
@@ -158,51 +161,57 @@ class _Engine:
         self.map_ = map_
         self.rule = rule
         self.lanes = lanes
+        self.size = pool_runs(map_, lanes)
         self.n_steps = n_steps
         self.on_progress = on_progress
         self.advance = _advance_on_host if _host_driven(map_) else _advance
         self.autonomous = is_autonomous(map_)
 
     def run(self, columns: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
-        """Return the four outcome arrays of one pool."""
+        """Return the four outcome arrays of one pool of at most `size` runs."""
         n_runs = len(next(iter(columns.values()))) if columns else 1
-        size = -(-n_runs // self.lanes) * self.lanes
         live = np.arange(n_runs)
-        hparams = jax.tree.map(lambda v: v[_pad(live, size)], columns)
-        record = jax.tree.map(np.array, start_record(self.rule, size))
-        closed: Record = jax.tree.map(np.copy, record)
+        hparams = jax.tree.map(lambda v: v[_pad(live, self.lanes)], columns)
+        # Records keep their place and their number for good: other shapes would mean compiling.
+        record, closed = self._start(), self._start()
         threads = len(os.sched_getaffinity(0)) if jax.default_backend() == "cpu" else 1
         with ThreadPoolExecutor(threads) as pool:
-            states = self._batched(pool, lambda h: _init(self.map_, h), hparams)
+            states = self._batched(pool, partial(_init, self.map_), hparams)
             for t in range(0, self.n_steps, CHUNK):
                 count = min(CHUNK, self.n_steps - t)
-                states, losses, repeats, doomed = self._batched(
-                    pool, partial(self._advance_batch, t=t, count=count), (states, hparams)
-                )
-                losses = np.ascontiguousarray(losses.T)
-                record = _fold(self.rule, record, losses, t, count, self.n_steps)
-                record = jax.tree.map(np.array, record)
+                advance = partial(self._advance_batch, t=t, count=count)
+                states, losses, repeats, doomed = self._batched(pool, advance, (states, hparams))
+                repeats &= self.autonomous and count == CHUNK
+                # A doomed run's later losses are all not-a-number, whatever this chunk held.
+                later = np.where((doomed & ~repeats)[:, None], np.nan, losses)
                 left = self.n_steps - t - count
-                sealed = (repeats & self.autonomous if count == CHUNK else False) | doomed
-                sealed = np.ones_like(doomed) if left == 0 else sealed[:]
-                sealed[len(live) :] = False
+                sealed = (repeats | doomed)[: len(live)] if left else np.ones(len(live), bool)
+                record = _fold(
+                    self.rule, record, self._placed(losses, live), t, count, self.n_steps
+                )
                 self.on_progress(len(live) * count + int(sealed.sum()) * left)
                 if not sealed.any():
                     continue
-                # A doomed run's later losses are all not-a-number, whatever this chunk held.
-                tail = np.where(doomed & ~(repeats & self.autonomous), np.nan, losses)
-                final = _fold_rest(self.rule, record, tail, t + count, self.n_steps)
-                _scatter(closed, live[sealed[: len(live)]], final, np.flatnonzero(sealed))
-                keep = np.flatnonzero(~sealed[: len(live)])
+                later = self._placed(later, live)
+                final = _fold_rest(self.rule, record, later, t + count, self.n_steps)
+                _copy_rows(final, closed, live[sealed])
+                keep = np.flatnonzero(~sealed)
                 live = live[keep]
                 if not len(live):
                     break
-                index = _pad(keep, -(-len(keep) // self.lanes) * self.lanes)
-                states, hparams, record = jax.tree.map(
-                    lambda v: v[index], (states, hparams, record)
-                )
+                rows = _pad(keep, self.lanes)
+                states, hparams = jax.tree.map(lambda v, rows=rows: v[rows], (states, hparams))
         outcome = close_record(self.rule, closed, np.int64(self.n_steps))
         return tuple(np.asarray(field)[:n_runs] for field in outcome)
+
+    def _start(self) -> Record:
+        return jax.tree.map(np.array, start_record(self.rule, self.size))
+
+    def _placed(self, losses: np.ndarray, live: np.ndarray) -> np.ndarray:
+        """Put the losses (lanes.., CHUNK) of the runs `live` in their places, (CHUNK, size)."""
+        placed = np.zeros((CHUNK, self.size))
+        placed[:, live] = losses[: len(live)].T
+        return placed
 
     def _advance_batch(self, batch: Any, t: int, count: int) -> Any:
         return self.advance(self.map_, *batch, t, count)
@@ -334,15 +343,15 @@ def _columns(hparams: dict[str, Any], real: np.dtype) -> dict[str, np.ndarray]:
     return {name: np.broadcast_to(column, (n,)) for name, column in columns.items()}
 
 
-def _pad(index: np.ndarray, size: int) -> np.ndarray:
-    """Repeat the last entry until there are `size`."""
-    return np.concatenate([index, np.full(size - len(index), index[-1])])
+def _pad(index: np.ndarray, lanes: int) -> np.ndarray:
+    """Repeat the last entry until the length is a multiple of `lanes`."""
+    return np.concatenate([index, np.full(-len(index) % lanes, index[-1])])
 
 
-def _scatter(into: Record, where: np.ndarray, source: Record, rows: np.ndarray) -> None:
-    """Copy the given rows of one record of NumPy arrays to places of another."""
-    for target, values in zip(jax.tree.leaves(into), jax.tree.leaves(source), strict=True):
-        target[where] = np.asarray(values)[rows]
+def _copy_rows(source: Record, target: Record, rows: np.ndarray) -> None:
+    """Copy the given rows of one record to another, which holds NumPy arrays."""
+    for values, into in zip(jax.tree.leaves(source), jax.tree.leaves(target), strict=True):
+        into[rows] = np.asarray(values)[rows]
 
 
 def _example(map_: AbstractMap) -> tuple[dict[str, Any], Any]:

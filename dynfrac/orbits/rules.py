@@ -73,7 +73,7 @@ class PublishedRule(AbstractRule):
         return loss / first > self.ceiling
 
     def start(self, n: int) -> Any:
-        """Sums of v, of 1 / v and of the tail."""
+        """Return the sums of v, of 1 / v and of the tail."""
         return {"v": jnp.zeros(n), "inverse": jnp.zeros(n), "tail": jnp.zeros(n)}
 
     def update(
@@ -117,7 +117,7 @@ class BoundedRule(AbstractRule):
         return loss > self.limit
 
     def start(self, n: int) -> Any:
-        """Steps survived so far, and whether the run is still bounded."""
+        """Return the steps survived so far, and whether the run is still bounded."""
         return {"steps": jnp.zeros(n), "inside": jnp.ones(n, bool)}
 
     def update(
