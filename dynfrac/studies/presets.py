@@ -86,10 +86,10 @@ PRESETS: Mapping[str, Recipe] = MappingProxyType(
             _OFFSET_AND_RATE,
         ),
         "mnist-mlp": Recipe(
-            "two-layer tanh network on MNIST digits pooled to 8 x 8, full batch",
+            "two-layer tanh network tells odd from even MNIST digits, 256 images pooled to 8 x 8",
             "mnist-mlp",
-            {},
-            (Axis("lr_in", 1e-2, 1e5), Axis("lr_out", 1e-2, 1e5)),
+            {"task": "parity", "width": 8},
+            (Axis("lr_in", 1.0, 1e4), Axis("lr_out", 2.0, 200.0)),
             n_steps=100,
         ),
     }

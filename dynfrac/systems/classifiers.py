@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 
+from dynfrac.systems.abstract import unknown_name
 from dynfrac.systems.batches import AbstractBatches, Dataset, FullBatch, minibatch_stream
 from dynfrac.systems.digits import COUNTS, LARGEST, load_digits
-from dynfrac.systems.losses import cross_entropy
+from dynfrac.systems.losses import cross_entropy, mean_squared_error
 from dynfrac.systems.models import AbstractModel, MeanFieldMLP
 from dynfrac.systems.optimizers import make_optimizer
 from dynfrac.systems.precision import precision
@@ -17,6 +19,7 @@ from dynfrac.systems.resnets import SMALLEST_IMAGE, ResNet
 from dynfrac.systems.training import TrainingMap
 
 N_CLASSES = 10
+TASKS = ("digit", "parity")
 
 
 def mlp_classifier(
@@ -24,6 +27,7 @@ def mlp_classifier(
     width: int = 16,
     depth: int = 2,
     nonlinearity: str = "tanh",
+    task: str = "digit",
     image_size: int = 8,
     n_data: int = 256,
     batch: int | None = None,
@@ -39,8 +43,11 @@ def mlp_classifier(
     width : int, default 16
         Size of the hidden layers.
     depth : int, default 2
-        Number of layers; the last has ten outputs.
+        Number of layers.
     nonlinearity : {"tanh", "relu", "identity"}
+    task : {"digit", "parity"}
+        Tell the ten digits apart by cross-entropy over ten outputs, or odd from even ones by the
+        mean squared error of one output with targets +1 and -1.
     image_size : int, default 8
         Side of the images in pixels, 1 to 64.
     n_data : int, default 256
@@ -58,7 +65,6 @@ def mlp_classifier(
     Returns
     -------
     TrainingMap
-        With cross-entropy over the ten digits as loss.
 
     Raises
     ------
@@ -67,11 +73,16 @@ def mlp_classifier(
     """
     if depth < 1 or width < 1:
         raise ValueError(f"width={width} and depth={depth} must both be at least 1")
+    if task not in TASKS:
+        raise unknown_name("task", task, TASKS)
+    parity = task == "parity"
     images, labels = _digits(n_data, image_size)
     images = images.reshape(n_data, -1)
-    widths = (images.shape[1], *(width,) * (depth - 1), N_CLASSES)
+    targets = np.where(labels % 2, 1.0, -1.0)[:, None] if parity else labels
+    widths = (images.shape[1], *(width,) * (depth - 1), 1 if parity else N_CLASSES)
     model = MeanFieldMLP.create(widths, nonlinearity)
-    return _training(model, Dataset(images, labels), batch, n_steps, optimizer, lr, seed)
+    loss = mean_squared_error if parity else cross_entropy
+    return _training(model, loss, Dataset(images, targets), batch, n_steps, optimizer, lr, seed)
 
 
 def resnet_classifier(
@@ -132,7 +143,7 @@ def resnet_classifier(
         )
     images, labels = _digits(n_data, image_size)
     data = Dataset(images[..., None], labels)
-    return _training(model, data, batch, n_steps, optimizer, lr, seed, skip=skip)
+    return _training(model, cross_entropy, data, batch, n_steps, optimizer, lr, seed, skip=skip)
 
 
 def _digits(n_data: int, image_size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -149,6 +160,7 @@ def _digits(n_data: int, image_size: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _training(
     model: AbstractModel,
+    loss: Callable[[jax.Array, jax.Array], jax.Array],
     data: Dataset,
     batch: int | None,
     n_steps: int,
@@ -165,7 +177,7 @@ def _training(
     with precision():
         variables = jax.tree.map(np.asarray, _initial_variables(model, seed))
     defaults = (("lr", lr), *settings.items())
-    return TrainingMap(model, rule, cross_entropy, data, batches, variables, settings=defaults)
+    return TrainingMap(model, rule, loss, data, batches, variables, settings=defaults)
 
 
 @jax.jit

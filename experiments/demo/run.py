@@ -1,6 +1,6 @@
 """The demonstration behind `make demo`: five commands, and one folder with what they made.
 
-    python experiments/demo/run.py --out demo
+Run it by ``python experiments/demo/run.py --out demo``.
 """
 
 import argparse
@@ -18,7 +18,7 @@ Made by `make demo` in {minutes:.0f} min {seconds:.0f} s on {date} with these co
 
 | file | what it is |
 | --- | --- |
-| `boundary.png` | which learning rates train a two-layer network on 256 MNIST digits: every pixel is a training run of its own; blue-green ones converged, red-yellow ones did not, paler is faster |
+| `boundary.png` | which learning rates teach a two-layer network to tell odd from even MNIST digits: every pixel is a training run of its own on the same 256 images; blue-green ones converged, red-yellow ones did not, paler is faster |
 | `boundary.zarr` | the sweep behind it: outcome, measure, escape step and last loss of every run; opens with `dynfrac.open_sweep`, xarray or zarr |
 | `dimension.json` | box dimension of the border between the two colours, with its 95 % interval, the counts behind it, and what a smooth curve reads at this size |
 | `dimension.png` | the same as a figure: counts against box size, the fit, local slopes |
@@ -35,11 +35,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("demo"))
     parser.add_argument("--res", type=int, default=256, help="runs along each side of the picture")
-    out = parser.parse_args().out
+    options = parser.parse_args()
+    out = options.out
     out.mkdir(parents=True, exist_ok=True)
     store, started = out / "boundary.zarr", time.time()
     commands = [
-        f"sweep --preset mnist-mlp --res {parser.parse_args().res} --out {store}",
+        f"sweep --preset mnist-mlp --res {options.res} --out {store}",
         f"show {store} --out {out}/boundary.png",
         f"boxdim {store} --plot {out}/dimension.png --out {out}/dimension.json",
         f"lyapunov --arch resnet20 --plot {out}/lyapunov.png --out {out}/lyapunov.json",
@@ -55,7 +56,8 @@ def main() -> None:
     date = time.strftime("%Y-%m-%d")
     text = README.format(minutes=minutes, seconds=seconds, date=date, commands=listed)
     (out / "README.md").write_text(text)
-    print(f"\nDone in {minutes:.0f} min {seconds:.0f} s: look at {out}/boundary.png, then {out}/README.md")
+    print(f"\nDone in {minutes:.0f} min {seconds:.0f} s: look at {out}/boundary.png first.")
+    print(f"What each file is stands in {out}/README.md.")
 
 
 if __name__ == "__main__":

@@ -225,3 +225,16 @@ def test_every_hyperparameter_of_an_architecture_is_explained():
     used = {name for entry in list_architectures() for name in entry.hparams}
     used |= {name for optimizer in OPTIMIZERS for name, _ in make_optimizer(optimizer).parameters}
     assert used == set(HYPERPARAMETERS)
+
+
+def test_the_parity_task_tells_odd_from_even_by_squared_error():
+    map_ = make_architecture("mnist-mlp", n_data=20, task="parity", width=3)
+    digits = make_architecture("mnist-mlp", n_data=20, width=3).data.targets
+    assert map_.data.targets.tolist() == [[1.0 if digit % 2 else -1.0] for digit in digits]
+    assert map_.variables["params"][-1].shape == (3, 1)
+    hparams = map_.defaults
+    # At zero weights every output is 0 and every squared error is 1.
+    blank = map_.init({**hparams, "init_scale": 0.0})
+    assert float(map_.observe(blank, hparams)) == 1.0
+    with pytest.raises(ValueError, match="did you mean 'parity'"):
+        make_architecture("mnist-mlp", task="party")
