@@ -88,7 +88,7 @@ def average(increments: np.ndarray) -> Averages:
     tails = []
     for j in range(k):
         series = increments[:, j]
-        if not np.all(np.isfinite(series)):
+        if n == 1 or not np.all(np.isfinite(series)):
             continue
         error = mean_error(series)
         naive[j] = error.naive_stderr

@@ -30,7 +30,7 @@ from dynfrac.systems.abstract import AbstractMap, resolve_hparams
 from dynfrac.systems.catalogue import make_architecture, make_map
 
 MAP_STEPS = 500_000
-ARCHITECTURE_STEPS = 60
+ARCHITECTURE_STEPS = 50
 
 LONG_RUN = 2.0
 """Seconds from which on a run is announced."""
@@ -282,7 +282,7 @@ def _print(name: str, spectrum: LyapunovSpectrum, curvature: dict[str, Any] | No
         click.echo(f"sum                    {spectrum.exponents.sum():+.9f}")
     dimension = spectrum.kaplan_yorke
     if math.isnan(dimension.value):
-        known = f"between {dimension.low:.4g} and {dimension.high:.4g}"
+        known = f"between {dimension.low:.6g} and {dimension.high:.6g}"
         text = "unknown" if math.isnan(dimension.low) else known
     else:
         text = f"{dimension.value:.4f}, interval {dimension.low:.4f} to {dimension.high:.4f}"

@@ -429,6 +429,12 @@ def test_few_steps_are_a_finite_time_exponent_of_a_stated_range():
     assert not any("finite-time" in f for f in lyapunov_spectrum(Henon(), n_steps=400).flags)
 
 
+def test_a_single_step_has_no_error():
+    spectrum = lyapunov_spectrum(Henon(), n_steps=1)
+    assert np.all(np.isfinite(spectrum.exponents)) and np.all(np.isnan(spectrum.stderr))
+    assert any("standard errors are unknown" in flag for flag in spectrum.flags)
+
+
 @pytest.mark.parametrize(("n_steps", "warmup"), [(100, 25), (600, 100), (3000, 300)])
 def test_default_warmup(n_steps, warmup):
     assert lyapunov_spectrum(Henon(), n_steps=n_steps).conditions["n_warmup"] == warmup
