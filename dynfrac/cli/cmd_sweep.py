@@ -159,6 +159,9 @@ def _named_task(
 ) -> _Task:
     kind, make = ("architecture", make_architecture) if arch else ("map", make_map)
     name = arch or map_name or ""
+    if "batch" in arguments and ":" not in name:
+        # The length of a minibatch stream is part of its recipe, as in the presets.
+        arguments = {"n_steps": steps or STEPS, **arguments}
     identity = {kind: name, "arguments": arguments}
     return _Task(make(name, **arguments), identity, (), steps or STEPS, None)
 

@@ -285,3 +285,9 @@ def test_control_c_keeps_what_is_finished_and_says_how_to_resume(run, tmp_path):
     assert status == 0 and json.loads(out)["reused"] == kept
     after = open_sweep("run.zarr").measure
     np.testing.assert_array_equal(after[~np.isnan(before)], before[~np.isnan(before)])
+
+
+def test_a_minibatch_stream_is_as_long_as_the_runs(run):
+    short = ("--arch", "mlp", "--arg", "batch=4", "--x", "lr=0.1:1", "--res", "2", "--steps", "7")
+    assert run(*short, "--out", "s.zarr")[0] == 0
+    assert open_sweep("s.zarr").spec["map"]["arguments"] == {"batch": 4, "n_steps": 7}
