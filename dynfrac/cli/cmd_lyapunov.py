@@ -81,8 +81,8 @@ FIGURES = (".png", ".pdf", ".svg")
     type=click.Choice(["float64", "float32"]),
     help="[default: float64; float32 for convolutional networks]",
 )
-@click.option("--batch", type=click.IntRange(min=1), help="The same as --arg batch=N.")
-@click.option("--lr", type=float, help="The same as --set lr=VALUE.")
+@click.option("--batch", type=click.IntRange(min=1), help="Images a step, as --arg batch=N.")
+@click.option("--lr", type=float, help="Learning rate, as --set lr=VALUE.")
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
@@ -119,8 +119,12 @@ def command(
     Prints the leading exponents in nats per step with their standard errors, the Kaplan-Yorke
     dimension, what kind of orbit it was, and, for gradient descent, the sharpness of the loss at
     the end against the value at which descent becomes unstable, 2/lr. Fewer than 400 steps give
-    finite-time exponents of that stretch of the run. Networks train on the embedded digits; their
-    optimizer, batch and learning rate are those of `dynfrac list` unless set.
+    finite-time exponents of that stretch of the run.
+
+    resnet{6n+2} and plain{6n+2} train by gradient descent (sgd, lr 0.1) on the first 32 embedded
+    MNIST digits, 28 x 28, in float32. --batch N takes the first N digits instead; with --arg
+    n_data=M as well, steps are on minibatches of N out of M. --arg optimizer=momentum, width=0.5,
+    image_size=14 and batch_norm=false are other choices; `dynfrac list` has them all.
 
     Exit status 1 means that the orbit did not stay finite, so that there are no exponents.
 

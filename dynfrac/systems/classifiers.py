@@ -20,6 +20,7 @@ from dynfrac.systems.training import TrainingMap
 
 N_CLASSES = 10
 TASKS = ("digit", "parity")
+RESNET_DATA = 32
 
 
 def mlp_classifier(
@@ -92,7 +93,7 @@ def resnet_classifier(
     width: float = 1.0,
     image_size: int = 28,
     batch_norm: bool = True,
-    n_data: int = 32,
+    n_data: int | None = None,
     batch: int | None = None,
     n_steps: int = 500,
     optimizer: str = "sgd",
@@ -113,10 +114,12 @@ def resnet_classifier(
         Side of the images in pixels, 5 to 64.
     batch_norm : bool, default True
         Whether BatchNorm follows every convolution.
-    n_data : int, default 32
-        The first `n_data` of the embedded training images, at most 4096.
+    n_data : int, optional
+        The first `n_data` of the embedded training images, at most 4096. Absent: `batch` of them,
+        or 32 without a batch.
     batch : int, optional
-        Minibatch size; absent means all the data at every step: gradient descent.
+        Images a step. Absent, or given without `n_data`: all the data at every step, which is
+        gradient descent.
     n_steps : int, default 500
         Length of the minibatch stream, which is part of the recipe; unused without `batch`.
     optimizer : str, default "sgd"
@@ -141,6 +144,8 @@ def resnet_classifier(
             f"image_size={image_size} is too small for three stages of 3 x 3 convolutions; pass at "
             f"least {SMALLEST_IMAGE}"
         )
+    if n_data is None:
+        n_data, batch = batch or RESNET_DATA, None
     images, labels = _digits(n_data, image_size)
     data = Dataset(images[..., None], labels)
     return _training(model, cross_entropy, data, batch, n_steps, optimizer, lr, seed, skip=skip)

@@ -162,7 +162,7 @@ def test_unknown_names_are_answered_with_those_that_exist(make, name, words):
         ({"image_size": 65}, "65"),
         ({"n_data": 5000}, "n_data=5000"),
         ({"n_data": 0}, "n_data=0"),
-        ({"batch": 33}, "batch=33 must be between 1 and the 32 examples"),
+        ({"n_data": 32, "batch": 33}, "batch=33 must be between 1 and the 32 examples"),
     ],
 )
 def test_arguments_are_checked(arguments, words):
@@ -238,3 +238,23 @@ def test_the_parity_task_tells_odd_from_even_by_squared_error():
     assert float(map_.observe(blank, hparams)) == 1.0
     with pytest.raises(ValueError, match="did you mean 'parity'"):
         make_architecture("mnist-mlp", task="party")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "size", "rows"),
+    [
+        ({}, 32, None),
+        ({"batch": 5}, 5, None),
+        ({"n_data": 7}, 7, None),
+        ({"n_data": 7, "batch": 3, "n_steps": 4}, 7, (4, 3)),
+    ],
+)
+def test_residual_networks_descend_on_all_their_data_unless_both_sizes_are_given(
+    arguments, size, rows
+):
+    map_ = make_architecture("resnet8", width=0.25, image_size=7, **arguments)
+    assert map_.data.size == size
+    if rows is None:
+        assert isinstance(map_.batches, FullBatch)
+    else:
+        assert map_.batches.indices.shape == rows

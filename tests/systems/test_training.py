@@ -8,6 +8,7 @@ import pytest
 
 from dynfrac.analysis.lyapunov import lyapunov_spectrum
 from dynfrac.systems.batches import FullBatch, minibatch_stream
+from dynfrac.systems.catalogue import make_architecture
 from dynfrac.systems.losses import cross_entropy, mean_squared_error
 from dynfrac.systems.models import MeanFieldMLP
 from dynfrac.systems.optimizers import OPTIMIZERS, make_optimizer
@@ -200,3 +201,20 @@ def test_published_random_numbers_do_not_depend_on_the_settings_of_the_caller():
         np.testing.assert_array_equal(a, b)
     assert isinstance(published_map().batches, FullBatch)
     assert isinstance(here.model, MeanFieldMLP)
+
+
+def test_running_statistics_are_slaved():
+    map_ = make_architecture("resnet8", width=0.25, image_size=7, n_data=4)
+    hparams = full_hparams(map_)
+    state = map_.init(hparams)
+    kick = jax.tree.map(jnp.ones_like, state.stats)
+    still = jax.tree.map(jnp.zeros_like, state)
+
+    def step(state):
+        return map_.step(state, hparams, 0)
+
+    _, pushed = jax.jvp(step, (state,), (still.replace(stats=kick),))
+    # Block-triangular Jacobian: nothing reaches the weights, and each entry shrinks by m = 0.99.
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves((pushed.params, pushed.opt_state)))
+    for leaf in jax.tree.leaves(pushed.stats):
+        np.testing.assert_allclose(leaf, 0.99, rtol=1e-6)
