@@ -24,6 +24,7 @@ from dynfrac.systems.factories import (
     make_imported,
 )
 from dynfrac.systems.published import published_map
+from dynfrac.systems.resnets import nearest_depth
 from dynfrac.systems.toys import (
     CubicDescent,
     Henon,
@@ -214,7 +215,7 @@ def _family(name: str) -> tuple[str, int] | None:
 
 def _family_factory(name: str, family: str, depth: int) -> Factory:
     """Return the factory of one member of a family, if there is such a member."""
-    nearest = 6 * max(1, (depth + 1) // 6) + 2
+    nearest = nearest_depth(depth)
     if nearest != depth:
         raise ValueError(
             f"architecture {name!r} does not exist, because depths are 6n + 2; the nearest is "

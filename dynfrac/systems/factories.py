@@ -213,7 +213,8 @@ def _convert(value: Any, kind: type) -> Any:
     if isinstance(value, bool):
         return None
     if kind is int and isinstance(value, numbers.Integral):
-        return operator.index(value) if abs(value) < 2**63 else None
+        number = operator.index(value)
+        return number if abs(number) < 2**63 else None
     if kind is float and isinstance(value, numbers.Real):
         return float(value) if math.isfinite(value) else None
     return None

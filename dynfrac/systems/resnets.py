@@ -99,11 +99,10 @@ class ResNet(AbstractModel):
             If the depth is not of the form 6n + 2 with n >= 1 (the message names the nearest that
             is), the width leaves a stage without channels, or `n_classes` is not positive.
         """
-        n_blocks, rest = divmod(depth - 2, 6)
-        if rest or n_blocks < 1:
-            nearest = 6 * max(1, (depth + 1) // 6) + 2
+        if depth != nearest_depth(depth):
             raise ValueError(
-                f"depth={depth} is not of the form 6n + 2 with n >= 1; the nearest is {nearest}"
+                f"depth={depth} is not of the form 6n + 2 with n >= 1; the nearest is "
+                f"{nearest_depth(depth)}"
             )
         channels = tuple(round(stage * width) for stage in STAGES)
         if channels[0] < 1:
@@ -113,7 +112,7 @@ class ResNet(AbstractModel):
             )
         if n_classes < 1:
             raise ValueError(f"n_classes={n_classes} must be at least 1")
-        return cls(n_blocks, channels, batch_norm, n_classes)
+        return cls((depth - 2) // 6, channels, batch_norm, n_classes)
 
     @property
     def defaults(self) -> dict[str, float]:
@@ -180,6 +179,11 @@ class ResNet(AbstractModel):
 
     def _network(self) -> nn.Module:
         return _Network(self.n_blocks, self.channels, self.batch_norm, self.n_classes)
+
+
+def nearest_depth(depth: int) -> int:
+    """Return the number of the form 6n + 2, n >= 1, that is nearest to a depth."""
+    return 6 * max(1, depth // 6) + 2
 
 
 class _Network(nn.Module):
