@@ -24,6 +24,7 @@ from dynfrac.cli.output import (
     print_table,
     progress_bar,
 )
+from dynfrac.cli.pairs import parse_numbers, parse_pairs
 from dynfrac.orbits.iteration import Progress
 from dynfrac.orbits.outcomes import Status
 from dynfrac.systems.abstract import AbstractMap, resolve_hparams
@@ -143,10 +144,10 @@ def command(
     if plot is not None and plot.suffix.lower() not in FIGURES:
         raise ValueError(f"--plot {plot} is no figure; end its name in {', '.join(FIGURES)}")
 
-    given = _pairs("--arg", arguments)
+    given = parse_pairs("--arg", arguments)
     if batch is not None:
         given["batch"] = batch
-    hparams = _pairs("--set", settings)
+    hparams: dict[str, Any] = dict(parse_numbers("--set", settings))
     if lr is not None:
         hparams["lr"] = lr
     name = map_name or arch or ""
@@ -180,29 +181,6 @@ def command(
     else:
         _print(name, spectrum, curvature)
     return 1 if np.any(np.isnan(spectrum.exponents)) else 0
-
-
-def _pairs(option: str, entries: tuple[str, ...]) -> dict[str, Any]:
-    """Split the values of a repeatable NAME=VALUE option, and read numbers as numbers."""
-    pairs = {}
-    for entry in entries:
-        name, equals, text = entry.partition("=")
-        if not (name.strip() and equals and text.strip()):
-            raise ValueError(f"{option} {entry!r} is not understood; write {option} NAME=VALUE")
-        pairs[name.strip()] = _value(text.strip())
-    return pairs
-
-
-def _value(text: str) -> Any:
-    """Read an integer, a number, true or false; anything else stays text."""
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return text
 
 
 def _reporter(advance: Callable[[float], None], transient: int, *, announce: bool) -> Progress:

@@ -164,6 +164,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         0 done; 1 no value; 2 wrong argument or file; 130 interrupted.
     """
+    if os.getcwd() not in sys.path:
+        # `--arch module:factory` finds the modules of the folder one stands in, as `python` would.
+        sys.path.append(os.getcwd())
     try:
         status = cli.main(args=argv, prog_name="dynfrac", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -104,8 +104,7 @@ def make_preset(name: str, *, steps: int | None = None, seed: int | None = None)
     name : str
         A key of `PRESETS`.
     steps : int, optional
-        Number of steps in place of the preset's own. With minibatches it also fixes the stream:
-        streams of different lengths share no prefix.
+        Number of steps in place of the preset's own; the minibatch stream is as long.
     seed : int, optional
         Seed of weights and data in place of the published 0.
 

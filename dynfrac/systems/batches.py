@@ -83,8 +83,7 @@ def minibatch_stream(n_data: int, batch: int, n_steps: int, *, seed: int = 42) -
     batch : int
         Examples a step, at least 1 and at most `n_data`.
     n_steps : int
-        Length of the stream. It is part of the recipe: streams of different lengths share no
-        prefix, because the step keys come from one `jax.random.split`.
+        Length of the stream. A longer one begins with the same minibatches.
     seed : int, default 42
         The published value.
 

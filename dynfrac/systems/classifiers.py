@@ -61,7 +61,7 @@ def mlp_classifier(
     lr : float, default 1.0
         Default learning rate. In the mean-field parametrisation useful ones grow with the width.
     seed : int, default 0
-        Of the weights.
+        Of the weights; the order of minibatches is the same for all seeds.
 
     Returns
     -------
@@ -126,7 +126,7 @@ def resnet_classifier(
     lr : float, default 0.1
         Default learning rate.
     seed : int, default 0
-        Of the weights.
+        Of the weights; the order of minibatches is the same for all seeds.
 
     Returns
     -------

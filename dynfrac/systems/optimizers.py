@@ -48,7 +48,10 @@ def _nesterov(hparams: Hparams) -> optax.GradientTransformation:
 
 
 def _adam(hparams: Hparams) -> optax.GradientTransformation:
-    return optax.scale_by_adam(b1=hparams["b1"], b2=hparams["b2"])
+    # A weight whose gradient is always zero keeps v = 0, where the square root has no derivative
+    # and one such weight makes every tangent not-a-number. The shift is lost in rounding as soon
+    # as v is not zero, and small against `eps` where it is.
+    return optax.scale_by_adam(b1=hparams["b1"], b2=hparams["b2"], eps_root=1e-36)
 
 
 _OPTIMIZERS = {

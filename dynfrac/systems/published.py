@@ -51,7 +51,7 @@ def published_map(
     lr : float, default 1.0
         Default learning rate.
     seed : int, default 0
-        The published value is 0.
+        Of weights and data; the published value is 0. The minibatch stream keeps its own.
 
     Returns
     -------

@@ -71,8 +71,9 @@ def test_a_network_on_digits(capsys):
     # A quarter of four steps aligns the frame.
     assert result["step_range"] == [1, 5]
     assert any("finite-time" in flag for flag in result["flags"])
-    # Minibatches have no stability threshold in closed form.
-    assert result["sharpness"] is None
+    # All its data at every step is gradient descent: 2 / lr, at the default learning rate.
+    assert result["sharpness"]["threshold"] == 20.0
+    assert result["sharpness"]["value"] > 0
     assert result["kaplan_yorke"]["value"] is None or result["exponents"][0] < 0
 
 
@@ -138,7 +139,7 @@ def test_an_interrupt_says_what_to_do(capsys, monkeypatch):
         (["--arch", "resnet19"], "nearest is resnet20"),
         (["--map", "henon", "--set", "c=1"], "unknown hyperparameter 'c'"),
         (["--map", "henon", "--set", "a"], "--set 'a' is not understood"),
-        (["--map", "henon", "--set", "a=x"], "hyperparameter a='x' is not a real number"),
+        (["--map", "henon", "--set", "a=x"], "--set a=x is not a number"),
         (["--map", "henon", "--lr", "0.1"], "unknown hyperparameter 'lr'"),
         (["--map", "henon", "--batch", "3"], "--batch needs --arch"),
         (["--map", "henon", "-k", "3"], "n_exponents=3 is more than the 2 dimensions"),

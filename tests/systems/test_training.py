@@ -210,11 +210,21 @@ def test_running_statistics_are_slaved():
     kick = jax.tree.map(jnp.ones_like, state.stats)
     still = jax.tree.map(jnp.zeros_like, state)
 
-    def step(state):
-        return map_.step(state, hparams, 0)
+    @jax.jit
+    def push(state, tangent):
+        return jax.jvp(lambda x: map_.step(x, hparams, 0), (state,), (tangent,))[1]
 
-    _, pushed = jax.jvp(step, (state,), (still.replace(stats=kick),))
+    pushed = push(state, still.replace(stats=kick))
     # Block-triangular Jacobian: nothing reaches the weights, and each entry shrinks by m = 0.99.
     assert not any(np.any(leaf) for leaf in jax.tree.leaves((pushed.params, pushed.opt_state)))
     for leaf in jax.tree.leaves(pushed.stats):
         np.testing.assert_allclose(leaf, 0.99, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_adam_has_tangents_where_a_gradient_is_always_zero(dtype):
+    # Corner pixels of the digits are black in all images, so their weights never move.
+    map_ = make_architecture("mnist-mlp", n_data=8, width=3, optimizer="adam")
+    assert not map_.data.inputs[:, 0].any()
+    spectrum = lyapunov_spectrum(map_, {"lr": 0.1}, n_steps=20, n_exponents=3, dtype=dtype)
+    assert np.all(np.isfinite(spectrum.exponents))
