@@ -22,7 +22,7 @@ import numpy as np
 
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.evaluator import evaluate
-from dynfrac.systems.precision import precision
+from dynfrac.systems.numerics import precision
 from dynfrac.systems.published import published_map
 
 

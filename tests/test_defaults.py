@@ -47,7 +47,7 @@ print(json.dumps([before, settings()]))
 PRECISION = """
 import json
 import jax, jax.numpy as jnp
-from dynfrac.systems.precision import precision
+from dynfrac.systems.numerics import precision
 with precision():
     draw = jax.random.normal(jax.random.PRNGKey(0), (4,))
     inside = [str(draw.dtype), jax.config.jax_enable_x64]

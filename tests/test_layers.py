@@ -32,9 +32,8 @@ NUMERICAL = {"numpy", "scipy", "skimage"}
 # Which rooms may use a package that the others must not know.
 RESERVED = {"matplotlib": {"plots"}, "click": {"cli"}, "rich": {"cli"}, "tensorstore": {"sweeps"}}
 
-# Re-exporting such a name would hide the module. These two stay where they are: the entry point
-# of the console script, and the context that is always imported from its own module.
-NAMESAKES = {"dynfrac.cli.main", "dynfrac.systems.precision"}
+# Re-exporting such a name would hide the module; this one is the entry point of the script.
+NAMESAKES = {"dynfrac.cli.main"}
 
 
 @functools.cache

@@ -16,7 +16,7 @@ import scipy.sparse.linalg
 from dynfrac.orbits.iteration import prepare
 from dynfrac.orbits.phase import PhaseSpace, phase_space
 from dynfrac.systems.abstract import AbstractMap, State
-from dynfrac.systems.precision import cast_floats, choose_dtype, precision
+from dynfrac.systems.numerics import cast_floats, choose_dtype, precision
 
 DENSE_DIMENSION = 16
 """Up to this dimension the whole Hessian is formed: ARPACK needs more dimensions than vectors."""

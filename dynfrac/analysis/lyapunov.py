@@ -22,7 +22,7 @@ from dynfrac.orbits.iteration import Problem, Progress, check_count, prepare
 from dynfrac.orbits.outcomes import Status
 from dynfrac.orbits.tangents import TangentRun, run_tangents
 from dynfrac.systems.abstract import AbstractMap, State
-from dynfrac.systems.precision import precision
+from dynfrac.systems.numerics import precision
 
 FULL_DIMENSION = 64
 """Up to this dimension all exponents are computed unless fewer are asked for."""

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dynfrac.systems.abstract import unknown_name
-from dynfrac.systems.precision import precision
+from dynfrac.systems.numerics import precision
 
 SCALES = ("linear", "log10")
 

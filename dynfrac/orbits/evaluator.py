@@ -27,7 +27,7 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, final
 
 import jax
 import jax.numpy as jnp
@@ -43,7 +43,7 @@ from dynfrac.orbits.rules import (
     update_record,
 )
 from dynfrac.systems.abstract import AbstractMap, resolve_hparams
-from dynfrac.systems.precision import cast_floats, choose_dtype, precision
+from dynfrac.systems.numerics import cast_floats, choose_dtype, precision
 
 CHUNK = 25
 """Steps between two looks at which runs are sealed."""
@@ -147,6 +147,7 @@ def pool_runs(map_: AbstractMap, lanes: int) -> int:
     return max(1, fit // lanes) * lanes
 
 
+@final
 class _Engine:
     """Advances pools of runs; holds what does not change from one pool to the next."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib.metadata
 from collections.abc import Callable, Mapping
 from typing import Any, final
 
@@ -19,7 +18,8 @@ import numpy as np
 from dynfrac.orbits.outcomes import Status
 from dynfrac.orbits.phase import PhaseSpace, phase_space
 from dynfrac.systems.abstract import AbstractMap, State, resolve_hparams
-from dynfrac.systems.precision import cast_floats, choose_dtype, precision
+from dynfrac.systems.numerics import cast_floats, choose_dtype, precision
+from dynfrac.systems.provenance import git_state, versions
 
 CHUNK = 1024
 """Steps per compiled call of `iterate` and `advance`."""
@@ -65,9 +65,8 @@ class Problem:
             "dtype": str(np.result_type(*self.space.dtypes)),
             "driver": self.driver,
             "device": jax.devices()[0].device_kind,
-            "versions": {
-                name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "numpy")
-            },
+            "versions": versions(("dynfrac", "jax", "jaxlib", "numpy")),
+            "git": git_state(),
         }
 
 
@@ -76,7 +75,7 @@ def prepare(
 ) -> Problem:
     """Cast a map, its hyperparameters and its initial state, and check that they fit together.
 
-    Call it inside `dynfrac.systems.precision.precision`.
+    Call it inside `dynfrac.systems.numerics.precision`.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dynfrac.systems.abstract import AbstractMap, State, unknown_name
-from dynfrac.systems.precision import is_inexact
+from dynfrac.systems.numerics import is_inexact
 
 
 @final

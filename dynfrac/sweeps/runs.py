@@ -13,7 +13,6 @@ import functools
 import math
 import os
 import platform
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
@@ -28,15 +27,16 @@ from dynfrac.orbits.rules import AbstractRule, make_rule
 from dynfrac.sweeps.clocks import stopwatch
 from dynfrac.sweeps.specifications import (
     AXIS_KEYS,
+    PACKAGES,
     attributes_of,
     refuse_another,
     specify,
     stored_specification,
-    versions,
 )
 from dynfrac.sweeps.stores import FIELDS, Store, check_space, create_store, open_store
 from dynfrac.sweeps.tiles import Tile, cut
 from dynfrac.systems.abstract import AbstractMap, resolve_hparams
+from dynfrac.systems.provenance import git_state, versions
 
 
 @final
@@ -368,24 +368,6 @@ def _session() -> dict[str, Any]:
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "host": platform.node(),
         "pid": os.getpid(),
-        "versions": versions(),
-        "git": _git_state(),
+        "versions": versions(PACKAGES),
+        "git": git_state(),
     }
-
-
-def _git_state() -> str | None:
-    """Commit of the package's source if it runs from a checkout, with a mark if that is edited."""
-    root = Path(__file__).parents[2]
-    if not (root / ".git").exists():
-        return None
-    try:
-        answer = subprocess.run(
-            ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.strip()

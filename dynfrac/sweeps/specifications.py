@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import importlib.metadata
 import json
 import math
 import numbers
@@ -25,12 +24,13 @@ from dynfrac.sweeps.fingerprints import fingerprint
 from dynfrac.sweeps.stores import Store
 from dynfrac.sweeps.tiles import tile_runs, tile_shape
 from dynfrac.systems.abstract import AbstractMap
-from dynfrac.systems.precision import choose_dtype, precision
+from dynfrac.systems.numerics import choose_dtype, precision
+from dynfrac.systems.provenance import versions
 
 FORMAT = 1
 AXIS_KEYS = ("x", "y", "z")
 
-_PACKAGES = ("dynfrac", "jax", "jaxlib", "numpy", "tensorstore")
+PACKAGES = ("dynfrac", "jax", "jaxlib", "numpy", "tensorstore")
 _BINDING = ("jax", "jaxlib")
 """Packages whose other versions may round differently, so that tiles would not fit together."""
 
@@ -99,7 +99,7 @@ def attributes_of(specification: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "specification": canonical(specification),
         "specification_hash": specification_hash(specification),
-        "versions": versions(),
+        "versions": versions(PACKAGES),
     }
 
 
@@ -137,7 +137,7 @@ def refuse_another(store: Store, specification: Mapping[str, Any]) -> None:
     begun = store.attributes.get("versions", {})
     found += [
         (f"version of {name}", begun.get(name), current)
-        for name, current in versions().items()
+        for name, current in versions(PACKAGES).items()
         if name in _BINDING and begun.get(name) != current
     ]
     # The fingerprint says little to a reader, and differs whenever anything else of the map does.
@@ -147,11 +147,6 @@ def refuse_another(store: Store, specification: Mapping[str, Any]) -> None:
         raise ValueError(
             f"{store.path} holds another sweep: {listed}; ask for the same or choose another name"
         )
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of the packages that results or the store depend on."""
-    return {name: importlib.metadata.version(name) for name in _PACKAGES}
 
 
 def canonical(obj: Any) -> Any:

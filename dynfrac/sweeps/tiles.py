@@ -15,7 +15,7 @@ import numpy as np
 
 from dynfrac.orbits.evaluator import pool_runs
 from dynfrac.systems.abstract import AbstractMap
-from dynfrac.systems.precision import precision
+from dynfrac.systems.numerics import precision
 
 Tile = tuple[slice, ...]
 """One range of cells along each dimension of the arrays."""

@@ -16,7 +16,7 @@ import numpy as np
 from flax import struct
 from jax.typing import ArrayLike
 
-from dynfrac.systems.precision import precision
+from dynfrac.systems.numerics import precision
 
 
 class Dataset(struct.PyTreeNode):

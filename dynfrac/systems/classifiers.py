@@ -13,8 +13,8 @@ from dynfrac.systems.batches import AbstractBatches, Dataset, FullBatch, minibat
 from dynfrac.systems.digits import COUNTS, LARGEST, load_digits
 from dynfrac.systems.losses import cross_entropy, mean_squared_error
 from dynfrac.systems.models import AbstractModel, MeanFieldMLP
+from dynfrac.systems.numerics import precision
 from dynfrac.systems.optimizers import make_optimizer
-from dynfrac.systems.precision import precision
 from dynfrac.systems.resnets import SMALLEST_IMAGE, ResNet
 from dynfrac.systems.training import TrainingMap
 

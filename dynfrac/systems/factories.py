@@ -19,7 +19,7 @@ from typing import Any
 from flax import linen, nnx
 
 from dynfrac.systems.abstract import AbstractMap, unknown_name
-from dynfrac.systems.precision import precision
+from dynfrac.systems.numerics import precision
 
 Factory = Callable[..., Any]
 
@@ -108,7 +108,7 @@ def make_imported(path: str, arguments: Mapping[str, Any]) -> AbstractMap:
 
     Notes
     -----
-    The factory runs in the package's numerical setting (`dynfrac.systems.precision`), so that jax
+    The factory runs in the package's numerical setting (`dynfrac.systems.numerics`), so that jax
     arrays it makes are float64.
     """
     factory = _import(path)

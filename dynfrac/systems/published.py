@@ -14,8 +14,8 @@ import numpy as np
 from dynfrac.systems.batches import AbstractBatches, Dataset, FullBatch, minibatch_stream
 from dynfrac.systems.losses import mean_squared_error
 from dynfrac.systems.models import MeanFieldMLP
+from dynfrac.systems.numerics import precision
 from dynfrac.systems.optimizers import make_optimizer
-from dynfrac.systems.precision import precision
 from dynfrac.systems.training import TrainingMap
 
 

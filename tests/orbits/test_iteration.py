@@ -12,7 +12,7 @@ from dynfrac.orbits import iteration
 from dynfrac.orbits.iteration import advance, iterate, prepare
 from dynfrac.orbits.outcomes import Status
 from dynfrac.systems.abstract import AbstractMap
-from dynfrac.systems.precision import precision
+from dynfrac.systems.numerics import precision
 from dynfrac.systems.toys import CubicDescent, Henon, Logistic, Quadratic
 
 TRACES = []

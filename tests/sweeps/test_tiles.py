@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dynfrac.orbits.evaluator import default_lanes, pool_runs
 from dynfrac.sweeps.tiles import cut, tile_runs, tile_shape
-from dynfrac.systems.precision import precision
+from dynfrac.systems.numerics import precision
 from dynfrac.systems.published import published_map
 from dynfrac.systems.toys import Quadratic
 

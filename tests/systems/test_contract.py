@@ -19,8 +19,8 @@ from dynfrac.systems.catalogue import (
     make_architecture,
     make_map,
 )
+from dynfrac.systems.numerics import cast_floats
 from dynfrac.systems.optimizers import OPTIMIZERS
-from dynfrac.systems.precision import cast_floats
 from dynfrac.systems.training import TrainingMap
 
 SMALL_MLP = {"width": 4, "n_data": 8}

@@ -12,7 +12,7 @@ from dynfrac.orbits.evaluator import evaluate
 from dynfrac.orbits.outcomes import Status
 from dynfrac.systems.catalogue import make_architecture
 from dynfrac.systems.losses import cross_entropy
-from dynfrac.systems.precision import cast_floats
+from dynfrac.systems.numerics import cast_floats
 from dynfrac.systems.resnets import ResNet
 
 SMALL = {"width": 0.25, "image_size": 7, "n_data": 4}
