@@ -13,6 +13,7 @@ from dynfrac.orbits.evaluator import default_lanes, evaluate, is_autonomous
 from dynfrac.orbits.outcomes import Status
 from dynfrac.orbits.rules import PublishedRule, close_record, start_record, update_record
 from dynfrac.systems.abstract import AbstractMap
+from dynfrac.systems.losses import mean_squared_error
 from dynfrac.systems.published import published_map
 from dynfrac.systems.toys import Logistic, Quadratic
 
@@ -125,6 +126,28 @@ def test_progress_adds_up_to_all_run_steps(tanh):
     evaluate(tanh, grid(11), n_steps=77, on_progress=seen.append)
     assert sum(seen) == 121 * 77
     assert min(seen) > 0
+
+
+TRACED = []
+
+
+def counting_loss(outputs, targets):
+    TRACED.append(outputs.shape)
+    return mean_squared_error(outputs, targets)
+
+
+def test_another_tile_length_and_seed_compile_nothing():
+    def traces(seed, n, n_steps):
+        TRACED.clear()
+        map_ = published_map(width=4, seed=seed).replace(loss=counting_loss)
+        evaluate(map_, grid(n), n_steps=n_steps)
+        return len(TRACED)
+
+    first = traces(0, 5, 30)
+    # What is left is the look at whether the map ignores the time, which compiles nothing.
+    inspection = traces(0, 5, 30)
+    assert inspection < first
+    assert traces(1, 9, 77) == inspection
 
 
 def test_escape_time_of_the_quadratic_map_is_textbook():
