@@ -42,7 +42,22 @@ _HOMES = {
     "sweep": "dynfrac.sweeps.runs",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = [
+    "AbstractMap",
+    "Axis",
+    "Estimate",
+    "LyapunovSpectrum",
+    "Outcomes",
+    "Status",
+    "TrainingMap",
+    "box_dimension",
+    "evaluate",
+    "iterate",
+    "kaplan_yorke_dimension",
+    "lyapunov_spectrum",
+    "open_sweep",
+    "sweep",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -166,7 +166,8 @@ class _Engine:
         self.size = pool_runs(map_, lanes)
         self.n_steps = n_steps
         self.on_progress = on_progress
-        self.advance = _advance_on_host if _host_driven(map_) else _advance
+        host = _host_driven(map_)
+        self.advance: Callable[..., Any] = _advance_on_host if host else _advance
         self.autonomous = is_autonomous(map_)
 
     def run(self, columns: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
@@ -203,7 +204,7 @@ class _Engine:
                     break
                 rows = _pad(keep, self.lanes)
                 states, hparams = jax.tree.map(lambda v, rows=rows: v[rows], (states, hparams))
-        outcome = close_record(self.rule, closed, np.int64(self.n_steps))
+        outcome = close_record(self.rule, closed, self.n_steps)
         return tuple(np.asarray(field)[:n_runs] for field in outcome)
 
     def _start(self) -> Record:

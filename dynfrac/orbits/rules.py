@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, final
 import jax
 import jax.numpy as jnp
 from flax import struct
+from jax.typing import ArrayLike
 
 from dynfrac.orbits.outcomes import Status
 from dynfrac.systems.abstract import unknown_name
@@ -37,12 +38,12 @@ class AbstractRule(struct.PyTreeNode, abc.ABC):
 
     @abc.abstractmethod
     def update(
-        self, sums: Any, loss: jax.Array, first: jax.Array, t: jax.Array, n_steps: jax.Array
+        self, sums: Any, loss: jax.Array, first: jax.Array, t: ArrayLike, n_steps: ArrayLike
     ) -> Any:
         """Add the loss of step `t` (0-based) of `n_steps`; `first` is the loss of step 0."""
 
     @abc.abstractmethod
-    def judge(self, sums: Any, n_steps: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def judge(self, sums: Any, n_steps: ArrayLike) -> tuple[jax.Array, jax.Array]:
         """Return (converged, measure) after the last step."""
 
 
@@ -77,7 +78,7 @@ class PublishedRule(AbstractRule):
         return {"v": jnp.zeros(n), "inverse": jnp.zeros(n), "tail": jnp.zeros(n)}
 
     def update(
-        self, sums: Any, loss: jax.Array, first: jax.Array, t: jax.Array, n_steps: jax.Array
+        self, sums: Any, loss: jax.Array, first: jax.Array, t: ArrayLike, n_steps: ArrayLike
     ) -> Any:
         """Add one normalised, clipped loss."""
         loss = jnp.where(jnp.isfinite(loss), loss, self.ceiling)
@@ -87,10 +88,10 @@ class PublishedRule(AbstractRule):
         return {
             "v": sums["v"] + v,
             "inverse": sums["inverse"] + 1 / v,
-            "tail": sums["tail"] + jnp.where(t >= n_steps - self.tail, v, 0.0),
+            "tail": sums["tail"] + jnp.where(jnp.asarray(n_steps) - t <= self.tail, v, 0.0),
         }
 
-    def judge(self, sums: Any, n_steps: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def judge(self, sums: Any, n_steps: ArrayLike) -> tuple[jax.Array, jax.Array]:
         """Compare the mean of the tail with 1."""
         converged = sums["tail"] / jnp.minimum(n_steps, self.tail) < 1
         return converged, jnp.where(converged, -sums["v"], sums["inverse"])
@@ -121,14 +122,14 @@ class BoundedRule(AbstractRule):
         return {"steps": jnp.zeros(n), "inside": jnp.ones(n, bool)}
 
     def update(
-        self, sums: Any, loss: jax.Array, first: jax.Array, t: jax.Array, n_steps: jax.Array
+        self, sums: Any, loss: jax.Array, first: jax.Array, t: ArrayLike, n_steps: ArrayLike
     ) -> Any:
         """Count the step if the run was bounded until now."""
         steps = sums["steps"] + jnp.where(sums["inside"], 1.0, 0.0)
         stays = jnp.isfinite(loss) & (loss <= self.limit)
         return {"steps": steps, "inside": sums["inside"] & stays}
 
-    def judge(self, sums: Any, n_steps: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def judge(self, sums: Any, n_steps: ArrayLike) -> tuple[jax.Array, jax.Array]:
         """Bounded at every step."""
         return sums["inside"], jnp.where(sums["inside"], -sums["steps"], sums["steps"])
 
@@ -151,7 +152,7 @@ def start_record(rule: AbstractRule, n: int) -> Record:
 
 
 def update_record(
-    rule: AbstractRule, record: Record, loss: jax.Array, t: jax.Array, n_steps: jax.Array
+    rule: AbstractRule, record: Record, loss: jax.Array, t: ArrayLike, n_steps: ArrayLike
 ) -> Record:
     """Add the losses (n,) of step `t` to the record of `n` runs."""
     loss = loss.astype(jnp.float64)
@@ -168,7 +169,7 @@ def update_record(
 
 
 def close_record(
-    rule: AbstractRule, record: Record, n_steps: jax.Array
+    rule: AbstractRule, record: Record, n_steps: ArrayLike
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """Return (status, measure, t_escape, final_loss), each (n,), once all losses are in."""
     converged, measure = rule.judge(record.sums, n_steps)

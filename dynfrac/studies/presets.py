@@ -49,7 +49,10 @@ class Preset:
 
     Attributes
     ----------
-    name, description : str
+    name : str
+        The key in `PRESETS`.
+    description : str
+        One line for listings.
     map_ : AbstractMap
     axes : tuple of Axis
         x first, then y.
