@@ -20,9 +20,12 @@ from dynfrac.systems.numerics import precision
 Tile = tuple[slice, ...]
 """One range of cells along each dimension of the arrays."""
 
-_TILE_UPDATES = 2**30
-"""Updates of single state variables in one tile: seconds for small networks, two minutes for a
-ResNet-20 on two cores."""
+_TILE_UPDATES = 2**28
+"""Updates of single state variables in one tile: some five seconds for the published network on
+two cores."""
+
+_LEAST_RUNS = 4
+"""Runs that a tile has at least, so that maps of one lane leave work for several threads."""
 
 
 def tile_runs(map_: AbstractMap, lanes: int, n_steps: int) -> int:
@@ -40,14 +43,15 @@ def tile_runs(map_: AbstractMap, lanes: int, n_steps: int) -> int:
     -------
     int
         At most what the evaluator keeps in flight (`pool_runs`, 4096 for small maps), less for
-        maps with a large state or long runs, and never less than one batch.
+        maps with a large state or long runs, but never less than one batch
+        or four runs.
     """
     with precision():
         hparams = {name: np.float64(value) for name, value in map_.defaults.items()}
         state = jax.eval_shape(map_.init, hparams)
         most = pool_runs(map_, lanes)
     size = max(1, sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state)))
-    runs = max(lanes, min(most, _TILE_UPDATES // (size * n_steps)))
+    runs = max(lanes, _LEAST_RUNS, min(most, _TILE_UPDATES // (size * n_steps)))
     return runs // lanes * lanes
 
 
