@@ -168,6 +168,9 @@ class _Engine:
         self.on_progress = on_progress
         host = _host_driven(map_)
         self.advance: Callable[..., Any] = _advance_on_host if host else _advance
+        # Two threads a core: while one prepares its next batch in Python, the other computes.
+        on_cpu = jax.default_backend() == "cpu"
+        self.threads = _cores() * (1 if host else 2) if on_cpu else 1
         self.autonomous = is_autonomous(map_)
 
     def run(self, columns: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
@@ -177,8 +180,7 @@ class _Engine:
         hparams = jax.tree.map(lambda v: v[_pad(live, self.lanes)], columns)
         # Records keep their place and their number for good: other shapes would mean compiling.
         record, closed = self._start(), self._start()
-        threads = len(os.sched_getaffinity(0)) if jax.default_backend() == "cpu" else 1
-        with ThreadPoolExecutor(threads) as pool:
+        with ThreadPoolExecutor(self.threads) as pool:
             states = self._batched(pool, partial(_init, self.map_), hparams)
             for t in range(0, self.n_steps, CHUNK):
                 count = min(CHUNK, self.n_steps - t)
@@ -370,6 +372,13 @@ def _state_size(map_: AbstractMap) -> int:
 def _real_type(hparams: Any) -> np.dtype:
     leaves = jax.tree.leaves(hparams)
     return leaves[0].dtype if leaves else np.dtype("float64")
+
+
+def _cores() -> int:
+    """Return the processors that this process may use, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _host_driven(map_: AbstractMap) -> bool:
