@@ -23,6 +23,7 @@ On a CPU several threads advance batches side by side: XLA leaves cores idle on 
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -101,7 +102,7 @@ def evaluate(
     real = choose_dtype(map_, dtype)
     rule = make_rule(rule if rule is not None else getattr(map_, "rule", None))
     columns = _columns(resolve_hparams(map_, hparams), real)
-    n_runs = len(next(iter(columns.values()))) if columns else 1
+    n_runs = len(next(iter(columns.values())))
     with precision():
         map_ = jax.device_put(cast_floats(map_, real))
         lanes = lanes if lanes is not None else default_lanes(map_)
@@ -138,13 +139,13 @@ def default_lanes(map_: AbstractMap) -> int:
     if _host_driven(map_):
         return 1
     budget = 2**13 if jax.default_backend() == "cpu" else 2**22
-    fit = max(1, budget // max(1, _state_size(map_)))
+    fit = max(1, budget // max(1, state_size(map_)))
     return int(min(2**12, 2 ** int(np.log2(fit))))
 
 
 def pool_runs(map_: AbstractMap, lanes: int) -> int:
     """Return how many runs are in flight together: whole batches, at most 256 MiB of states."""
-    fit = min(_POOL_RUNS, _POOL_BYTES // (8 * max(1, _state_size(map_))))
+    fit = min(_POOL_RUNS, _POOL_BYTES // (8 * max(1, state_size(map_))))
     return max(1, fit // lanes) * lanes
 
 
@@ -175,7 +176,7 @@ class _Engine:
 
     def run(self, columns: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
         """Return the four outcome arrays of one pool of at most `size` runs."""
-        n_runs = len(next(iter(columns.values()))) if columns else 1
+        n_runs = len(next(iter(columns.values())))
         live = np.arange(n_runs)
         hparams = jax.tree.map(lambda v: v[_pad(live, self.lanes)], columns)
         # Records keep their place and their number for good: other shapes would mean compiling.
@@ -234,6 +235,13 @@ class _Engine:
         return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
+def state_size(map_: AbstractMap) -> int:
+    """Return the number of entries of a map's state, counters included."""
+    with precision():
+        leaves = jax.tree.leaves(_example(map_)[1])
+    return sum(math.prod(leaf.shape) for leaf in leaves)
+
+
 def is_autonomous(map_: AbstractMap) -> bool:
     """Whether `step` ignores the time `t`, read off its trace.
 
@@ -252,7 +260,7 @@ def is_autonomous(map_: AbstractMap) -> bool:
 
 @jax.jit
 def _init(map_: AbstractMap, hparams: Any) -> Any:
-    real = _real_type(hparams)
+    real = jax.tree.leaves(hparams)[0].dtype
     return jax.vmap(lambda h: cast_floats(map_.init(h), real))(hparams)
 
 
@@ -273,13 +281,15 @@ def _advance(map_: AbstractMap, states: Any, hparams: Any, t: int, count: int) -
 
 
 def _advance_on_host(map_: AbstractMap, states: Any, hparams: Any, t: int, count: int) -> Any:
-    """Do the same for a single lane, one compiled step at a time."""
-    first = jax.tree.map(lambda v: v[0], states)
-    point = jax.tree.map(lambda v: v[0], hparams)
-    state, losses = first, np.full((1, CHUNK), np.nan)
-    for i in range(count):
-        state, losses[0, i] = _step_once(map_, state, point, t + i)
-    after = jax.tree.map(lambda v: jnp.asarray(v)[None], state)
+    """Do the same one lane after the other, one compiled step at a time."""
+    lanes = len(jax.tree.leaves(states)[0])
+    losses, finals = np.full((lanes, CHUNK), np.nan), []
+    for lane in range(lanes):
+        state, point = jax.tree.map(lambda v, lane=lane: v[lane], (states, hparams))
+        for i in range(count):
+            state, losses[lane, i] = _step_once(map_, state, point, t + i)
+        finals.append(state)
+    after = jax.tree.map(lambda *leaves: jnp.stack(leaves), *finals)
     return after, losses, _equal_bits(states, after), _doomed(map_, after)
 
 
@@ -317,6 +327,8 @@ def _equal_bits(before: Any, after: Any) -> jax.Array:
 
     def same(a: jax.Array, b: jax.Array) -> jax.Array:
         a, b = jnp.asarray(a), jnp.asarray(b)
+        if jnp.issubdtype(a.dtype, jnp.complexfloating):
+            return same(a.real, b.real) & same(a.imag, b.imag)
         if not jnp.issubdtype(a.dtype, jnp.floating):
             equal = a == b
         else:
@@ -337,6 +349,8 @@ def _doomed(map_: AbstractMap, states: Any) -> jax.Array:
 
 def _columns(hparams: dict[str, Any], real: np.dtype) -> dict[str, np.ndarray]:
     """Hyperparameters as float columns of one length."""
+    if not hparams:
+        raise ValueError("the map takes no hyperparameters, so all its runs are one; iterate it")
     columns = {name: np.asarray(value, real) for name, value in hparams.items()}
     lengths = {name: len(column) for name, column in columns.items() if column.ndim == 1}
     for name, column in columns.items():
@@ -363,15 +377,6 @@ def _example(map_: AbstractMap) -> tuple[dict[str, Any], Any]:
     """Default hyperparameters and the abstract initial state."""
     hparams = {name: np.float64(value) for name, value in map_.defaults.items()}
     return hparams, jax.eval_shape(map_.init, hparams)
-
-
-def _state_size(map_: AbstractMap) -> int:
-    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(_example(map_)[1]))
-
-
-def _real_type(hparams: Any) -> np.dtype:
-    leaves = jax.tree.leaves(hparams)
-    return leaves[0].dtype if leaves else np.dtype("float64")
 
 
 def _cores() -> int:

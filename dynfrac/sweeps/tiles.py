@@ -10,12 +10,8 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 
-import jax
-import numpy as np
-
-from dynfrac.orbits.evaluator import pool_runs
+from dynfrac.orbits.evaluator import pool_runs, state_size
 from dynfrac.systems.abstract import AbstractMap
-from dynfrac.systems.numerics import precision
 
 Tile = tuple[slice, ...]
 """One range of cells along each dimension of the arrays."""
@@ -46,11 +42,8 @@ def tile_runs(map_: AbstractMap, lanes: int, n_steps: int) -> int:
         maps with a large state or long runs, but never less than one batch
         or four runs.
     """
-    with precision():
-        hparams = {name: np.float64(value) for name, value in map_.defaults.items()}
-        state = jax.eval_shape(map_.init, hparams)
-        most = pool_runs(map_, lanes)
-    size = max(1, sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state)))
+    most = pool_runs(map_, lanes)
+    size = max(1, state_size(map_))
     runs = max(lanes, _LEAST_RUNS, min(most, _TILE_UPDATES // (size * n_steps)))
     return runs // lanes * lanes
 
