@@ -19,6 +19,7 @@ from dynfrac.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from dynfrac.cli.output import (
     check_output,
     echo_flags,
+    format_duration,
     jsonable,
     print_json,
     print_table,
@@ -204,18 +205,12 @@ def _reporter(advance: Callable[[float], None], transient: int, *, announce: boo
             left = rate * (total - done)
             if left > LONG_RUN:
                 click.echo(
-                    f"{total} steps at {rate:.2g} s each, compiled: about {_duration(left)} to go",
+                    f"{total} steps at {rate:.2g} s each, compiled: "
+                    f"about {format_duration(left)} to go",
                     err=True,
                 )
 
     return report
-
-
-def _duration(seconds: float) -> str:
-    """Put a time into the unit a reader would use."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def _curvature(

@@ -11,7 +11,14 @@ from typing import Any, final
 
 import click
 
-from dynfrac.cli.output import check_output, echo_flags, print_json, print_table, progress_bar
+from dynfrac.cli.output import (
+    check_output,
+    echo_flags,
+    format_duration,
+    print_json,
+    print_table,
+    progress_bar,
+)
 from dynfrac.cli.pairs import parse_numbers, parse_pairs
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.iteration import Progress
@@ -203,16 +210,9 @@ def _reporter(stack: contextlib.ExitStack, *, announce: bool) -> Progress:
             announce = False
             left = elapsed * (total - done) / done
             if left > NOTICE_AFTER:
-                click.echo(f"about {_duration(left)} left", err=True)
+                click.echo(f"about {format_duration(left)} left", err=True)
 
     return report
-
-
-def _duration(seconds: float) -> str:
-    """Put a time into the unit a reader would use."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def _record(result: Sweep) -> dict[str, Any]:
@@ -238,7 +238,8 @@ def _print(result: Sweep) -> None:
     print_table(("", "", ""), [(name, n, f"{n / cells:.2%}") for name, n in counts.items()])
     if result.computed:
         click.echo(
-            f"computed {result.computed} in {_duration(result.seconds)}, reused {result.reused}; "
+            f"computed {result.computed} in {format_duration(result.seconds)}, "
+            f"reused {result.reused}; "
             f"{result.run_steps_per_second:.3g} run-steps per second"
         )
     else:

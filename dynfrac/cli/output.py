@@ -77,6 +77,19 @@ def print_json(obj: Any) -> None:
     click.echo(json.dumps(jsonable(obj), indent=2, allow_nan=False, ensure_ascii=False))
 
 
+def format_duration(seconds: float) -> str:
+    """Put a time into the unit a reader would use.
+
+    Examples
+    --------
+    >>> format_duration(75.2), format_duration(600), format_duration(9000)
+    ('75 s', '10 min', '2.5 h')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
 def format_table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Lay out a small table, columns aligned, numbers to the right and text to the left.
 
