@@ -8,6 +8,7 @@ points differ only in their hyperparameters.
 from __future__ import annotations
 
 import abc
+import math
 from typing import Any, final
 
 import jax
@@ -16,7 +17,11 @@ import numpy as np
 from flax import struct
 from jax.typing import ArrayLike
 
+from dynfrac.systems.abstract import unknown_name
 from dynfrac.systems.numerics import precision
+
+ORDERS = ("reshuffled", "fixed", "sequential")
+"""How `epoch_stream` can pass through the data."""
 
 
 class Dataset(struct.PyTreeNode):
@@ -24,7 +29,8 @@ class Dataset(struct.PyTreeNode):
 
     Attributes
     ----------
-    inputs : (N, ...) float array
+    inputs : (N, ...) array
+        Float, or integer for tokens.
     targets : (N, ...) array
         Float for regression, integer class indices for classification.
     """
@@ -41,6 +47,11 @@ class Dataset(struct.PyTreeNode):
 class AbstractBatches(struct.PyTreeNode, abc.ABC):
     """Which examples the gradient of step t is taken over."""
 
+    @property
+    @abc.abstractmethod
+    def epoch_steps(self) -> int:
+        """Number of steps that make one epoch, about one pass through the data."""
+
     @abc.abstractmethod
     def select(self, data: Dataset, t: ArrayLike) -> Dataset:
         """Return the examples of step `t`, the same number at every step."""
@@ -49,6 +60,11 @@ class AbstractBatches(struct.PyTreeNode, abc.ABC):
 @final
 class FullBatch(AbstractBatches):
     """All examples at every step: gradient descent proper, an autonomous map."""
+
+    @property
+    def epoch_steps(self) -> int:
+        """1: every step sees all the data."""
+        return 1
 
     def select(self, data: Dataset, t: ArrayLike) -> Dataset:
         """Return `data` itself."""
@@ -63,9 +79,25 @@ class MinibatchStream(AbstractBatches):
     ----------
     indices : (T, B) int array
         Row t holds the examples of step t (modulo T).
+    epoch_steps : int
+        Number of steps that make one epoch; absent, all T. It only names a stretch of steps, for
+        schedules and labels, and selects nothing.
+    adjustable : bool, default False
+        Whether a training map makes the number of examples a step a hyperparameter,
+        `batch_size`: it then lets only the first `batch_size` of the B examples count. `select`
+        returns all B in either case.
     """
 
     indices: Any
+    # 0 until __post_init__ has counted. There must be a default: without one a dataclass leaves no
+    # class attribute behind, and the abstract property of the base class would show through.
+    epoch_steps: int = struct.field(pytree_node=False, default=0)
+    adjustable: bool = struct.field(pytree_node=False, default=False)
+
+    def __post_init__(self) -> None:
+        """Take the whole sequence for one epoch unless told otherwise."""
+        if self.epoch_steps == 0:
+            object.__setattr__(self, "epoch_steps", len(self.indices))
 
     def select(self, data: Dataset, t: ArrayLike) -> Dataset:
         """Return the B examples of step `t`."""
@@ -73,7 +105,9 @@ class MinibatchStream(AbstractBatches):
         return jax.tree.map(lambda leaf: jnp.asarray(leaf)[rows], data)
 
 
-def minibatch_stream(n_data: int, batch: int, n_steps: int, *, seed: int = 42) -> MinibatchStream:
+def minibatch_stream(
+    n_data: int, batch: int, n_steps: int, *, seed: int = 42, adjustable: bool = False
+) -> MinibatchStream:
     """Draw a stream of minibatches with replacement, one key a step.
 
     Parameters
@@ -86,10 +120,14 @@ def minibatch_stream(n_data: int, batch: int, n_steps: int, *, seed: int = 42) -
         Length of the stream. A longer one begins with the same minibatches.
     seed : int, default 42
         The published value.
+    adjustable : bool, default False
+        Whether the batch size is a hyperparameter, at most `batch`; see `MinibatchStream`.
 
     Returns
     -------
     MinibatchStream
+        Its epoch is the smallest number of steps that draw `n_data` examples or more; some
+        examples come twice in it and others not at all.
 
     Raises
     ------
@@ -100,11 +138,91 @@ def minibatch_stream(n_data: int, batch: int, n_steps: int, *, seed: int = 42) -
     ----------
     `sohldickstein2024` in docs/references.bib: the sampling of its minibatch condition.
     """
-    if not 1 <= batch <= n_data:
-        raise ValueError(f"batch={batch} must be between 1 and the {n_data} examples of the data")
+    _check_batch(n_data, batch)
     if n_steps < 1:
         raise ValueError(f"n_steps={n_steps} must be positive")
     with precision():
         keys = jax.random.split(jax.random.PRNGKey(seed), n_steps)
         draw = jax.vmap(lambda key: jax.random.randint(key, (batch,), 0, n_data))
-        return MinibatchStream(np.asarray(draw(keys)))
+        return MinibatchStream(np.asarray(draw(keys)), math.ceil(n_data / batch), adjustable)
+
+
+def epoch_stream(
+    n_data: int,
+    batch: int,
+    n_epochs: int,
+    *,
+    order: str = "reshuffled",
+    seed: int = 42,
+    adjustable: bool = False,
+) -> MinibatchStream:
+    """Pass through the data once an epoch, in minibatches without replacement.
+
+    Parameters
+    ----------
+    n_data : int
+        Number of examples to draw from.
+    batch : int
+        Examples a step, at least 1 and at most `n_data`. When it does not divide `n_data`, the
+        incomplete last batch of every epoch is dropped: all steps have one shape.
+    n_epochs : int
+        Length of the stream in epochs. A longer one begins with the same minibatches.
+    order : {"reshuffled", "fixed", "sequential"}
+        A new permutation in every epoch; one permutation, the same in every epoch; or the order
+        in which the examples are stored. The last two repeat themselves, so that only one epoch is
+        kept and training is a map driven with the period of an epoch.
+    seed : int, default 42
+        Of the permutations, at least 0; that of epoch e depends on `seed` and e alone.
+    adjustable : bool, default False
+        Whether the batch size is a hyperparameter, at most `batch`; see `MinibatchStream`.
+
+    Returns
+    -------
+    MinibatchStream
+        Of ``n_data // batch`` steps an epoch, with indices of the smallest unsigned type that
+        holds them.
+
+    Raises
+    ------
+    ValueError
+        If `batch` is not between 1 and `n_data`, `n_epochs` is not positive, `seed` is negative
+        or the order is unknown.
+
+    Notes
+    -----
+    A permutation sorts the raw 64-bit words of NumPy's PCG64, whose sequence is guaranteed never
+    to change (shuffles and distributions are not), so the order of the data is the same for every
+    release and every machine.
+
+    Examples
+    --------
+    >>> epoch_stream(7, 3, 10, order="sequential").indices
+    array([[0, 1, 2],
+           [3, 4, 5]], dtype=uint8)
+    """
+    _check_batch(n_data, batch)
+    if n_epochs < 1:
+        raise ValueError(f"n_epochs={n_epochs} must be positive")
+    if seed < 0:
+        raise ValueError(f"seed={seed} must not be negative")
+    if order not in ORDERS:
+        raise unknown_name("order of the examples", order, ORDERS)
+    steps = n_data // batch
+    if order == "sequential":
+        passes = [np.arange(n_data)]
+    else:
+        stored = n_epochs if order == "reshuffled" else 1
+        passes = [_permutation(n_data, seed, epoch) for epoch in range(stored)]
+    kept = np.stack(passes)[:, : steps * batch].astype(np.min_scalar_type(n_data - 1))
+    return MinibatchStream(kept.reshape(-1, batch), steps, adjustable)
+
+
+def _permutation(n: int, seed: int, epoch: int) -> np.ndarray:
+    """Return the permutation of 0 .. n - 1 that belongs to a seed and an epoch."""
+    words = np.random.PCG64([seed, epoch]).random_raw(n)
+    return np.argsort(words, kind="stable")
+
+
+def _check_batch(n_data: int, batch: int) -> None:
+    if not 1 <= batch <= n_data:
+        raise ValueError(f"batch={batch} must be between 1 and the {n_data} examples of the data")
