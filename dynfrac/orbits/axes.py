@@ -1,6 +1,7 @@
 """`Axis`: a named hyperparameter, the range it runs over, and the points on it.
 
-Low, high and the points are values, never exponents. End points are included.
+Low, high and the points are values, never exponents. End points are included. Hyperparameters that
+count something have whole points.
 """
 
 from __future__ import annotations
@@ -19,6 +20,12 @@ from dynfrac.systems.numerics import precision
 
 SCALES = ("linear", "log10")
 
+WHOLE = {"seed": 0, "n_steps": 1, "batch_size": 1}
+"""Hyperparameters that count or choose, and their least values: there is nothing between a seed and
+the next one, nor between two numbers of steps or of examples."""
+
+_LOGARITHMIC = ("lr", "init_scale", "weight_decay", "clip_norm", "clip_value")
+
 
 def natural_scale(name: str) -> str:
     """Scale on which a hyperparameter is usually varied.
@@ -26,10 +33,11 @@ def natural_scale(name: str) -> str:
     Returns
     -------
     str
-        ``"log10"`` for learning rates, offsets and `init_scale`, else ``"linear"``.
+        ``"log10"`` for learning rates, offsets, `init_scale`, `weight_decay` and the limits of
+        gradient clipping, whose size is what is not known; else ``"linear"``.
     """
-    is_rate = name == "lr" or name.startswith("lr_")
-    return "log10" if is_rate or "offset" in name or name == "init_scale" else "linear"
+    by_size = name in _LOGARITHMIC or name.startswith("lr_") or "offset" in name
+    return "log10" if by_size else "linear"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,21 +49,26 @@ class Axis:
     name : str
         The hyperparameter.
     low, high : float
-        End points as values of the hyperparameter, finite, `low` < `high`.
+        End points as values of the hyperparameter, finite, `low` < `high`; whole numbers for those
+        in `WHOLE`.
     n : int, optional
-        Number of points, at least 2; None leaves it to the sweep's resolution.
+        Number of points, at least 2; None leaves it to the sweep's resolution. Points of an axis of
+        whole numbers are rounded and must differ.
     scale : {"linear", "log10"}, optional
         None takes the hyperparameter's own (`natural_scale`).
 
     Raises
     ------
     ValueError
-        If the range is empty, not finite, or not positive on a log scale, or `n` < 2.
+        If the range is empty, not finite, or not positive on a log scale, if `n` < 2, or if an axis
+        of whole numbers has other end points or more points than there are whole numbers.
 
     Examples
     --------
     >>> Axis("lr", 0.01, 1.0, 3).points()
     array([0.01, 0.1 , 1.  ])
+    >>> Axis("seed", 0, 9, 4).points()
+    array([0., 3., 6., 9.])
     """
 
     name: str
@@ -84,6 +97,18 @@ class Axis:
             )
         if self.n is not None and self.n < 2:
             raise ValueError(f"{where} has n={self.n} points; give at least 2")
+        if self.is_whole:
+            if not (self.low.is_integer() and self.high.is_integer()):
+                raise ValueError(f"{where} counts in whole numbers; give whole end points")
+            if self.low < WHOLE[self.name]:
+                raise ValueError(f"{where} starts too low; give at least {WHOLE[self.name]}")
+            if self.n is not None:
+                self.points()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the points are whole numbers."""
+        return self.name in WHOLE
 
     @classmethod
     def parse(cls, text: str) -> Axis:
@@ -131,7 +156,8 @@ class Axis:
         Raises
         ------
         ValueError
-            If neither the axis nor the call says how many, or `n` < 2.
+            If neither the axis nor the call says how many, if `n` < 2, or if two points of an axis
+            of whole numbers would be the same.
         """
         count = self.n if n is None else n
         if count is None or count < 2:
@@ -144,7 +170,36 @@ class Axis:
                 ends = math.log10(self.low), math.log10(self.high)
                 points = np.array(jnp.logspace(*ends, count, dtype=jnp.float64))
         points[0], points[-1] = self.low, self.high
+        if self.is_whole:
+            points = np.rint(points)
+            if not np.all(np.diff(points) > 0):
+                raise ValueError(
+                    f"axis {self.name}={self.low:.0f}:{self.high:.0f} with n={count} would repeat "
+                    f"whole numbers; give at most n={self.default_n(count)}"
+                )
         return points
+
+    def default_n(self, resolution: int) -> int:
+        """Return how many points the axis should have where `resolution` are wanted.
+
+        Parameters
+        ----------
+        resolution : int
+            At least 2.
+
+        Returns
+        -------
+        int
+            `resolution`, or as many whole numbers as there are; on a logarithmic axis as many as
+            keep a distance of 1 at its low end.
+        """
+        if not self.is_whole:
+            return resolution
+        distances = self.high - self.low
+        if self.scale == "log10":
+            distances = math.log(self.high / self.low) / math.log1p(1 / self.low)
+        # Rounding must not lose the distance that there is if the ends are neighbours.
+        return min(resolution, math.floor(distances + 1e-9) + 1)
 
     def values(self, fractions: np.ndarray) -> np.ndarray:
         """Map positions in [0, 1] along the axis to values of the hyperparameter.
@@ -152,7 +207,8 @@ class Axis:
         Parameters
         ----------
         fractions : float array
-            0 is `low`, 1 is `high`; uniform in log10 on a logarithmic axis.
+            0 is `low`, 1 is `high`; uniform in log10 on a logarithmic axis. Values are not rounded
+            on an axis of whole numbers: they are places between its points.
         """
         f = np.asarray(fractions, float)
         if self.scale == "linear":
