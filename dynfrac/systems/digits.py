@@ -66,23 +66,45 @@ def load_digits(
     """
     if split not in COUNTS:
         raise ValueError(f"split={split!r} does not exist; choose one of {', '.join(COUNTS)}")
-    n = COUNTS[split] if n is None else _check_range("n", n, COUNTS[split], f"{split} split")
-    size = _check_range("size", size, LARGEST, "image loader")
+    if n is None:
+        n = COUNTS[split]
+    n = check_range("n", n, COUNTS[split], f"{split} split of the embedded digits")
+    size = check_range("size", size, LARGEST, "image loader")
     stored, labels = _read(split)
-    images = _resize(stored[:n], size)
+    images = resize(stored[:n], size)
     return (images.reshape(n, -1) if flat else images), labels[:n].astype(np.int32)
 
 
-def _check_range(name: str, value: int, largest: int, holder: str) -> int:
-    """Return `value` as an int from 1 to `largest`, or raise."""
+def check_range(name: str, value: int, largest: int, holder: str) -> int:
+    """Return `value` as an int from 1 to `largest`, or raise.
+
+    Parameters
+    ----------
+    name : str
+        What the argument is called.
+    value : int
+        What was given for it.
+    largest : int
+    holder : str
+        What has no more than `largest`, such as ``"test split of MNIST"``.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If `value` is out of range or not a whole number.
+    """
     try:
         number = operator.index(value)
     except TypeError:
         number = 0
     if not 1 <= number <= largest:
         raise ValueError(
-            f"{name}={value!r} is not available from the {holder} of the embedded digits; "
-            f"pass a whole number from 1 to {largest}"
+            f"{name}={value!r} is not available from the {holder}; pass a whole number from 1 to "
+            f"{largest}"
         )
     return number
 
@@ -97,8 +119,20 @@ def _read(split: str) -> tuple[np.ndarray, np.ndarray]:
     return images, labels
 
 
-def _resize(stored: np.ndarray, size: int) -> np.ndarray:
-    """Bring uint8 images to a side of `size` pixels and to the range 0 to 1."""
+def resize(stored: np.ndarray, size: int) -> np.ndarray:
+    """Bring 28 x 28 images to a side of `size` pixels and to the range 0 to 1.
+
+    Parameters
+    ----------
+    stored : (n, 28, 28) uint8 array
+    size : int
+        Below 28 every pixel is the mean of the area that it covers, above 28 the image is framed
+        with zeros; see `load_digits`.
+
+    Returns
+    -------
+    (n, size, size) float64 array
+    """
     if size >= NATIVE:
         before = (size - NATIVE) // 2
         frame = (before, size - NATIVE - before)
