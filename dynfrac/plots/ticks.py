@@ -25,6 +25,8 @@ NAMES = {
     "init_scale": "scale of the initial weights",
     "weight_decay": "weight decay",
     "skip": "strength of the shortcuts",
+    "n_steps": "number of steps",
+    "batch_size": "examples in a batch",
 }
 """What the hyperparameters of trainings are called in words."""
 
@@ -83,7 +85,9 @@ def choose_ticks(axis: Axis) -> Ticks:
         if last - first >= 2:
             return _decades(axis, first, last)
         if high - low > 0.5:
-            return _one_two_five(axis, math.floor(low), math.ceil(high))
+            ticks = _one_two_five(axis, math.floor(low), math.ceil(high))
+            if len(ticks.major) > 1:  # 50 stands alone between 21 and 99
+                return ticks
     return _round_numbers(axis)
 
 
@@ -139,6 +143,8 @@ def _round_numbers(axis: Axis) -> Ticks:
     with localcontext(Context(prec=60)):
         low, high = Decimal(axis.low), Decimal(axis.high)
         exponent, step = _step(high - low)
+        if axis.is_whole and step < 1:
+            exponent, step = 0, Decimal(1)
         start = (low / step).to_integral_value(ROUND_CEILING)
         stop = (high / step).to_integral_value(ROUND_FLOOR)
         major = [step * (start + i) for i in range(int(stop - start) + 1)]

@@ -12,13 +12,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from dynfrac.orbits.axes import Axis
+from dynfrac.orbits.rules import make_rule
 from dynfrac.plots.trainability import (
     equalise,
+    plot_accuracy,
     plot_boundary,
     plot_final_loss,
     plot_measure,
     plot_status,
     plot_t_escape,
+    plot_test_loss,
 )
 
 SPECTRAL = matplotlib.colormaps["Spectral"]
@@ -34,12 +37,15 @@ MEASURE = np.array(
 )
 T_ESCAPE = np.where(STATUS >= 3, 12, -1)
 FINAL_LOSS = np.where(STATUS == 4, np.inf, np.where(STATUS == 0, np.nan, 0.5 + STATUS))
+ACCURACY = np.where(STATUS == 4, np.nan, np.where(STATUS == 1, 0.75, 0.1))
 
 DRAWINGS = {
     "measure": lambda **kw: plot_measure(MEASURE, STATUS, LOG_AXES, **kw),
     "status": lambda **kw: plot_status(STATUS, LOG_AXES, **kw),
     "t_escape": lambda **kw: plot_t_escape(T_ESCAPE, STATUS, LOG_AXES, **kw),
     "final_loss": lambda **kw: plot_final_loss(FINAL_LOSS, STATUS, LOG_AXES, **kw),
+    "test_loss": lambda **kw: plot_test_loss(FINAL_LOSS, STATUS, LOG_AXES, **kw),
+    "accuracy": lambda **kw: plot_accuracy(ACCURACY, STATUS, LOG_AXES, **kw),
     "boundary": lambda **kw: plot_boundary(STATUS, LOG_AXES, **kw),
 }
 
@@ -127,6 +133,24 @@ def test_converged_is_blue_to_green_and_the_rest_red_to_yellow():
         assert word in written, word
 
 
+def test_the_key_has_the_words_of_the_rule():
+    written = texts(plot_measure(MEASURE, STATUS, LOG_AXES, ends=make_rule("curve-mean").ends))
+    assert "diverged early" in written and "diverged late" not in written
+    key = plot_measure(MEASURE, STATUS, LOG_AXES, ends=make_rule("threshold:1").ends).child_axes[0]
+    heights = {text.get_text(): text.get_position()[1] for text in key.texts}
+    order = sorted(["came close", "stayed far", "fast", "slowly"], key=heights.__getitem__)
+    assert order == ["came close", "stayed far", "fast", "slowly"]
+
+
+def test_a_class_of_equal_measures_has_one_colour_and_no_ends():
+    ax = plot_measure(np.where(STATUS == 1, -20.0, MEASURE), STATUS, LOG_AXES)
+    written = texts(ax)
+    assert "fast" not in written and "slowly" not in written and "diverged late" in written
+    # The key's colour is that of the cells.
+    key = ax.child_axes[0].images[1].get_array()
+    np.testing.assert_array_equal(key, equalise(np.full((1, 6), -20.0))[:, :1])
+
+
 def test_pending_cells_are_grey_and_said():
     for draw in DRAWINGS.values():
         ax = draw()
@@ -180,6 +204,31 @@ def test_losses_of_escaped_runs_do_not_set_the_scale():
     assert "escaped  20.0 %" in texts(ax) and "not finite  30.0 %" in texts(ax)
 
 
+def test_the_last_and_the_test_loss_say_which_they_are():
+    assert "last recorded loss" in texts(plot_final_loss(FINAL_LOSS, STATUS, LOG_AXES))
+    assert "test loss at the end" in texts(plot_test_loss(FINAL_LOSS, STATUS, LOG_AXES))
+
+
+def test_a_loss_that_alone_is_not_finite_is_said_to_be():
+    loss = FINAL_LOSS.copy()
+    loss[0, 0] = np.nan  # of a run that converged by its training loss
+    ax = plot_test_loss(loss, STATUS, LOG_AXES)
+    assert "not finite  35.0 %" in texts(ax)
+    np.testing.assert_allclose(pixel(ax, 1e-3, 1e-2), SPECTRAL(0.03), atol=0.01)
+
+
+@pytest.mark.parametrize(("data", "words"), [("test", "test data"), ("training", "training data")])
+def test_accuracies_have_a_scale_from_0_to_1(data, words):
+    ax = plot_accuracy(ACCURACY, STATUS, LOG_AXES, data=data)
+    assert f"accuracy on the {words} at the end" in texts(ax)
+    assert "outputs not finite  30.0 %" in texts(ax)
+    viridis = matplotlib.colormaps["viridis"]
+    for x, y, colour in ((1e-3, 1e-2, viridis(0.75)), (1e6, 1e-2, SPECTRAL(0.03))):
+        np.testing.assert_allclose(pixel(ax, x, y), colour, atol=0.01)
+    # An escaped run still has an accuracy.
+    np.testing.assert_allclose(pixel(ax, LOG_AXES[0].points()[3], 1e-2), viridis(0.1), atol=0.01)
+
+
 def test_the_boundary_lies_between_cells_and_not_beside_pending_ones():
     axes = (Axis("a", 0, 3, 4, "linear"), Axis("b", 0, 2, 3, "linear"))
     status = np.array([[1, 1, 4, 4], [1, 1, 4, 4], [1, 0, 0, 4]], np.uint8)
@@ -213,9 +262,11 @@ def test_grids_with_a_single_outcome_can_be_drawn(code):
         plot_status(status, LOG_AXES),
         plot_t_escape(np.full((4, 5), -1), status, LOG_AXES),
         plot_final_loss(plain, status, LOG_AXES),
+        plot_accuracy(plain, status, LOG_AXES),
         plot_boundary(status, LOG_AXES),
     ):
         FigureCanvasAgg(ax.figure).draw()
+    assert "boundary" not in texts(plot_boundary(status, LOG_AXES))
 
 
 @pytest.mark.parametrize(
