@@ -7,9 +7,10 @@ floats are numbers.
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -121,19 +122,24 @@ def read_arrays(path: Path, names: Sequence[str]) -> list[np.ndarray]:
     return arrays
 
 
-def _open(path: Path) -> NpzFile:
-    """Open an archive, to be closed by the caller."""
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[NpzFile]:
+    """Open an archive for as long as the block lasts."""
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; pass the path of an .npz file")
-    try:
-        archive = None if path.is_dir() else np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, zipfile.BadZipFile):
+    with contextlib.ExitStack() as stack:
         archive = None
-    if not isinstance(archive, NpzFile):
-        raise ValueError(
-            f"{path} is not a NumPy archive (.npz), or a damaged one; write one with numpy.savez"
-        )
-    return archive
+        if not path.is_dir():
+            # Not by its path: numpy leaves the file open when it turns out to be no archive.
+            file = stack.enter_context(path.open("rb"))
+            with contextlib.suppress(ValueError, EOFError, zipfile.BadZipFile):
+                archive = np.load(file, allow_pickle=False)
+        if not isinstance(archive, NpzFile):
+            raise ValueError(
+                f"{path} is not a NumPy archive (.npz), or a damaged one; write one with "
+                "numpy.savez"
+            )
+        yield stack.enter_context(archive)
 
 
 def _choose_names(names: Sequence[str], path: Path) -> tuple[str, ...]:

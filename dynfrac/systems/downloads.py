@@ -67,6 +67,8 @@ def _fetch_from_any(urls: Sequence[str], n_bytes: int, sha256: str, on_progress:
         try:
             content = _fetch(url, n_bytes, on_progress)
         except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()  # it is also the open connection
             reason = error.reason if type(error) is urllib.error.URLError else error
             reasons.append(f"{_host(url)}: {str(reason) or type(reason).__name__}")
             continue
