@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,15 @@ import numpy as np
 
 from dynfrac.cli.output import check_output, print_json
 from dynfrac.orbits.outcomes import Status
+from dynfrac.orbits.rules import AbstractRule, make_rule
 from dynfrac.plots.trainability import (
+    plot_accuracy,
     plot_boundary,
     plot_final_loss,
     plot_measure,
     plot_status,
     plot_t_escape,
+    plot_test_loss,
 )
 from dynfrac.studies.presets import PRESETS
 from dynfrac.sweeps.runs import Sweep, open_sweep
@@ -27,9 +31,14 @@ FIELDS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "status": (plot_status, ("status",)),
     "t_escape": (plot_t_escape, ("t_escape", "status")),
     "final_loss": (plot_final_loss, ("final_loss", "status")),
+    "test_loss": (plot_test_loss, ("test_loss", "status")),
+    "accuracy": (plot_accuracy, ("accuracy", "status")),
+    "train_accuracy": (partial(plot_accuracy, data="training"), ("train_accuracy", "status")),
     "boundary": (plot_boundary, ("status",)),
 }
 SUFFIXES = (".png", ".pdf", ".svg")
+ALWAYS = ("status", "measure", "t_escape", "final_loss")
+"""Fields of every sweep; the others are there if the sweep was asked to record them."""
 
 
 @click.command()
@@ -67,10 +76,11 @@ def command(
 ) -> None:
     """Draw the picture of a sweep, finished or not.
 
-    The signed measure is drawn in the published colours: converged runs green (fast) to blue
-    (slow), the others yellow (diverged early) to red (late). Cells that are not computed yet are
-    hatched. The other fields are the outcome, the step of escape, the last loss, and the boundary
-    of the converged runs.
+    The signed measure is drawn in the published colours: converged runs green to blue, the others
+    yellow to red; a key says what the ends mean, which depends on the rule. Cells that are not
+    computed yet are hatched. The other fields are the outcome, the number of the loss at which a
+    run escaped, the last loss, the boundary of the converged runs, and, if the sweep recorded them,
+    test loss and accuracies.
 
     \b
     Example:
@@ -85,12 +95,14 @@ def command(
     check_output(target)
     draw, names = FIELDS[field]
     where, place = _plane(result, at)
-    arrays = [getattr(result, name)[where] for name in names]
+    arrays = [_read(result, name)[where] for name in names]
     pending = float(np.mean(arrays[-1] == Status.PENDING))
+    rule = _rule(result)
+    words = {"ends": rule.ends} if field == "measure" and rule is not None else {}
     heading = (_name(result) if title is None else title) + place
     if pending:
         heading += f" ({1 - pending:.0%} computed)"
-    ax = draw(*arrays, result.axes[:2], title=heading, caption=_conditions(result))
+    ax = draw(*arrays, result.axes[:2], title=heading, caption=_conditions(result, rule), **words)
     # The picture's size is fixed, so that pictures of a series can be laid on each other.
     ax.get_figure(root=True).savefig(target, dpi=dpi)  # type: ignore[union-attr]
     if as_json:
@@ -98,6 +110,50 @@ def command(
         print_json({**record, "shape": arrays[-1].shape, "pending": result.pending})
     else:
         click.echo(target)
+    if sentence := one_sided({s.name.lower(): int(np.sum(arrays[-1] == s)) for s in Status}):
+        click.echo(sentence, err=True)
+
+
+def one_sided(counts: Mapping[str, int]) -> str | None:
+    """Say that a window shows one outcome only, so that there is no boundary to look for.
+
+    Parameters
+    ----------
+    counts : mapping of str to int
+        Runs of each status by its name in lower case, pending ones included.
+
+    Returns
+    -------
+    str, optional
+        A sentence; None if there are both outcomes, or no outcome yet.
+    """
+    done = sum(counts.values()) - counts["pending"]
+    if not done or 0 < counts["converged"] < done:
+        return None
+    runs = f"all {done} runs" if counts["converged"] else f"none of the {done} runs"
+    if counts["pending"]:
+        return f"{runs} so far converged: no boundary has been met yet"
+    return f"{runs} converged: there is no boundary in this window"
+
+
+def _read(result: Sweep, name: str) -> np.ndarray:
+    """Return a field of a sweep."""
+    reader = getattr(result, "field", None)
+    if reader is not None:
+        return reader(name)
+    if name not in ALWAYS:
+        raise ValueError(
+            f"{result.path} has no {name}, only {', '.join(ALWAYS)}; sweep with --record {name}"
+        )
+    return getattr(result, name)
+
+
+def _rule(result: Sweep) -> AbstractRule | None:
+    """Return the rule of a sweep; None if it is a user's own, of which only the name is kept."""
+    try:
+        return make_rule(result.spec["rule"])
+    except ValueError:
+        return None
 
 
 def _plane(result: Sweep, at: float | None) -> tuple[Any, str]:
@@ -137,16 +193,15 @@ def _name(result: Sweep) -> str:
     return ", ".join([what, *(f"{key}={value}" for key, value in arguments.items())])
 
 
-def _conditions(result: Sweep) -> str:
+def _conditions(result: Sweep, rule: AbstractRule | None) -> str:
     """Say how it was swept, in two lines."""
     spec = result.spec
     grid = " × ".join(str(axis.n) for axis in result.axes)
-    lines = [f"{grid} runs of {spec['n_steps']} steps in {spec['dtype']}"]
+    longest = "up to " if any(axis.name == "n_steps" for axis in result.axes) else ""
+    line = f"{grid} runs of {longest}{spec['n_steps']} steps in {spec['dtype']}"
+    if (every := spec.get("every", 1)) > 1:
+        line += f", one loss every {every} steps"
     if "architecture" not in spec["map"]:
-        lines[0] += "".join(f", {name} = {value:g}" for name, value in spec["hparams"].items())
-    kind, _, limit = spec["rule"].partition(":")
-    meanings = {
-        "published": "the mean of the last 20 losses is below the first loss",
-        "bounded": f"no loss is above {limit}",
-    }
-    return "\n".join([*lines, f"converged: {meanings.get(kind, 'by the rule ' + spec['rule'])}"])
+        line += "".join(f", {name} = {value:g}" for name, value in spec["hparams"].items())
+    meaning = f"by the rule {spec['rule']}" if rule is None else rule.description
+    return f"{line}\nconverged: {meaning}"

@@ -1,5 +1,6 @@
 """The command `dynfrac show`: a picture of every field, at any stage, and every way to fail."""
 
+import dataclasses
 import json
 
 import matplotlib.image
@@ -9,8 +10,9 @@ import pytest
 from dynfrac.cli import cmd_show
 from dynfrac.cli.main import main
 from dynfrac.orbits.axes import Axis
+from dynfrac.orbits.rules import make_rule
 from dynfrac.studies.presets import make_preset
-from dynfrac.sweeps.runs import open_sweep, sweep
+from dynfrac.sweeps.runs import Sweep, open_sweep, sweep
 from dynfrac.systems.toys import Quadratic
 
 AXES = (Axis("c_re", -2, 0.5, 8), Axis("c_im", -1.2, 1.2, 8), Axis("z_re", 0, 0.4, 5))
@@ -59,8 +61,23 @@ def titles(monkeypatch):
     return found
 
 
+METRICS = ("test_loss", "accuracy", "train_accuracy")
+
+
+@pytest.fixture
+def metrics(monkeypatch):
+    """Let sweeps have metrics beside the four fields that all of them have."""
+
+    def field(self, name):
+        if name not in METRICS:
+            return getattr(self, name)
+        return np.random.default_rng(1).uniform(0, 1, self.shape)
+
+    monkeypatch.setattr(Sweep, "field", field, raising=False)
+
+
 @pytest.mark.parametrize("field", list(cmd_show.FIELDS))
-def test_every_field_has_a_picture_beside_the_sweep(run, make, tmp_path, field):
+def test_every_field_has_a_picture_beside_the_sweep(run, make, metrics, tmp_path, field):
     make()
     name = "run.png" if field == "measure" else f"run-{field}.png"
     status, out, err = run("run.zarr", "--field", field, "--dpi", "60")
@@ -75,6 +92,75 @@ def test_other_formats(run, make, tmp_path, name, magic):
     make()
     assert run("run.zarr", "--out", name)[0] == 0
     assert (tmp_path / name).read_bytes().startswith(magic)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_field_that_was_not_recorded_is_one_sentence(run, make, tmp_path, name):
+    make()
+    status, out, err = run("run.zarr", "--field", name)
+    assert (status, out) == (2, "") and err.count("\n") == 1
+    for words in (name, "final_loss", f"--record {name}"):
+        assert words in err, err
+    assert [p.name for p in tmp_path.iterdir()] == ["run.zarr"]
+
+
+def test_accuracies_are_on_the_data_they_say(run, make, metrics, monkeypatch):
+    make()
+    found = []
+    for name in ("accuracy", "train_accuracy"):
+        draw, arrays = cmd_show.FIELDS[name]
+
+        def spy(*arrays, draw=draw, **words):
+            ax = draw(*arrays, **words)
+            found.append(ax.child_axes[0].get_ylabel())
+            return ax
+
+        monkeypatch.setitem(cmd_show.FIELDS, name, (spy, arrays))
+        run("run.zarr", "--field", name, "--dpi", "40")
+    assert found == [
+        "accuracy on the test data at the end",
+        "accuracy on the training data at the end",
+    ]
+
+
+def test_the_key_has_the_words_of_the_sweeps_rule(run, make, monkeypatch):
+    found = []
+    draw, names = cmd_show.FIELDS["measure"]
+
+    def spy(*arrays, **words):
+        found.append(words.get("ends"))
+        return draw(*arrays, **words)
+
+    monkeypatch.setitem(cmd_show.FIELDS, "measure", (spy, names))
+    make(rule="curve-mean")
+    run("run.zarr", "--dpi", "40")
+    assert found == [make_rule("curve-mean").ends]
+
+
+def test_a_window_with_one_outcome_says_so(run, tmp_path):
+    axes = (Axis("c_re", -0.1, 0.1, 4), Axis("c_im", -0.1, 0.1, 4))
+    sweep(Quadratic(), axes, n_steps=20, rule="bounded:2", out=tmp_path / "in.zarr")
+    status, out, err = run("in.zarr", "--dpi", "40")
+    assert (status, out) == (0, "in.png\n")
+    assert err == "all 16 runs converged: there is no boundary in this window\n"
+
+
+@pytest.mark.parametrize(
+    ("converged", "other", "pending", "sentence"),
+    [
+        (16, 0, 0, "all 16 runs converged: there is no boundary in this window"),
+        (0, 16, 0, "none of the 16 runs converged: there is no boundary in this window"),
+        (4, 0, 12, "all 4 runs so far converged: no boundary has been met yet"),
+        (0, 4, 12, "none of the 4 runs so far converged: no boundary has been met yet"),
+        (1, 15, 0, None),
+        (15, 1, 0, None),
+        (1, 3, 12, None),
+        (0, 0, 16, None),
+    ],
+)
+def test_one_outcome_in_words(converged, other, pending, sentence):
+    counts = {"pending": pending, "converged": converged, "bounded": 0, "escaped": other}
+    assert cmd_show.one_sided({**counts, "not_finite": 0}) == sentence
 
 
 def test_json(run, make):
@@ -98,6 +184,21 @@ def test_the_heading_says_what_was_swept_and_how(run, make, titles):
     assert titles[0][1] == (
         "8 × 8 runs of 20 steps in float64, z_im = 0, z_re = 0\nconverged: no loss is above 2"
     )
+
+
+def test_the_caption_tells_how_losses_were_recorded(make):
+    result = make(rule="bounded:3")
+    spec = {**result.spec, "every": 5, "rule": "threshold:0.1@test_loss"}
+    other = dataclasses.replace(result, spec=spec)
+    assert cmd_show._conditions(other, cmd_show._rule(other)) == (
+        "8 × 8 runs of 20 steps in float64, one loss every 5 steps, z_im = 0, z_re = 0\n"
+        "converged: the last test loss is at most 0.1"
+    )
+    lengths = (Axis("c_re", 0, 1, 8), Axis("n_steps", 5, 20, 8))
+    other = dataclasses.replace(result, axes=lengths, spec={**spec, "rule": "mine:3"})
+    caption = cmd_show._conditions(other, cmd_show._rule(other))
+    assert "8 × 8 runs of up to 20 steps" in caption
+    assert caption.endswith("converged: by the rule mine:3")
 
 
 @pytest.mark.parametrize("name", ["published-single", "published-minibatch"])
