@@ -9,7 +9,7 @@ How it works
 * Runs are packed into batches of a fixed number of *lanes* and advanced by one compiled program.
   The shape never changes, because another shape can round differently; a part-filled batch is
   padded by repeating its last run.
-* Time passes in chunks of `CHUNK` steps. After each chunk, runs that are *sealed* leave, and the
+* Time passes in chunks of 25 steps. After each chunk, runs that are *sealed* leave, and the
   rest are repacked, so a sweep in which most runs diverge at once costs little.
 * Sealed means that all later losses are known exactly. For an autonomous map: the state at the end
   of the chunk equals the state at its start, bit for bit, so the losses of this chunk repeat for
@@ -17,6 +17,8 @@ How it works
   the map itself says that every later loss is not-a-number. Nothing is ever extrapolated.
 * The losses of sealed runs are then added up in the same order, by the same arithmetic, as if the
   map had been stepped.
+* Besides the loss, or a metric that the rule watches in its place, metrics can be read at the end
+  of a run. A sealed run that repeats has them from the same place of its cycle.
 
 On a CPU several threads advance batches side by side: XLA leaves cores idle on small matrices.
 """
@@ -25,7 +27,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, final
@@ -34,20 +36,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dynfrac.orbits.outcomes import Outcomes
-from dynfrac.orbits.rules import (
-    AbstractRule,
-    Record,
-    close_record,
-    make_rule,
-    start_record,
-    update_record,
+from dynfrac.orbits.kernels import (
+    Readings,
+    advance,
+    advance_on_host,
+    fold,
+    fold_rest,
+    initial_states,
 )
-from dynfrac.systems.abstract import AbstractMap, resolve_hparams
-from dynfrac.systems.numerics import cast_floats, choose_dtype, precision
-
-CHUNK = 25
-"""Steps between two looks at which runs are sealed."""
+from dynfrac.orbits.outcomes import Outcomes
+from dynfrac.orbits.rules import AbstractRule, Record, close_record, make_rule, start_record
+from dynfrac.systems.abstract import AbstractMap, resolve_hparams, unknown_name
+from dynfrac.systems.numerics import cast_floats, choose_dtype, hparam_dtype, precision
 
 _POOL_RUNS = 4096
 _POOL_BYTES = 2**28
@@ -58,7 +58,9 @@ def evaluate(
     hparams: Mapping[str, Any] | None = None,
     *,
     n_steps: int,
+    every: int = 1,
     rule: str | AbstractRule | None = None,
+    record: Sequence[str] = (),
     lanes: int | None = None,
     dtype: str | None = None,
     on_progress: Callable[[int], None] | None = None,
@@ -70,18 +72,26 @@ def evaluate(
     map_ : AbstractMap
     hparams : mapping of str to scalar or (N,) array
         Hyperparameters; arrays must share their length N, scalars apply to every run, and what is
-        not given takes the map's default.
+        not given takes the map's default. ``n_steps`` among them gives each run a length of its
+        own, at most the argument `n_steps`.
     n_steps : int
-        Number of recorded losses, at least 1. The loss of step t is taken before the update, so
-        they belong to the states 0 .. n_steps - 1.
+        Number of steps, at least 1 and a multiple of `every`. The loss of step t is taken before
+        the update, so that with `every` 1 the recorded ones belong to the states 0 .. n_steps - 1.
+    every : int, default 1
+        Steps per recorded loss: of so many steps only the last one's loss is recorded. The steps of
+        an epoch give one loss an epoch.
     rule : str or AbstractRule, optional
-        Outcome rule; the map's own, else the published one, when absent.
+        Outcome rule; the map's own, else the published one, when absent. It says what it watches.
+    record : sequence of str
+        Metrics of the map, such as ``"test_loss"`` and ``"accuracy"``, to be read where the last
+        loss is.
     lanes : int, optional
         Runs per batch. Results are comparable bit for bit only at equal `lanes`, `dtype` and kind
         of device; the default (`default_lanes`) depends on nothing else.
-    dtype : {"float64", "float32"}, optional
-        Type of state and hyperparameters; the map's preferred one, else float64, when absent.
-        Losses are judged in float64 either way.
+    dtype : {"float64", "float32", "bfloat16"}, optional
+        Type of the state; the map's preferred one, else float64, when absent. Hyperparameters have
+        it too, but are never shorter than float32. Losses are judged in float64 in any case.
+        bfloat16 is for training maps.
     on_progress : callable, optional
         Called with the number of run-steps settled since the last call; they add up to
         N * n_steps.
@@ -94,36 +104,87 @@ def evaluate(
     Raises
     ------
     ValueError
-        For an unknown hyperparameter, rule or dtype, arrays of different lengths, `n_steps` < 1 or
-        `lanes` < 1.
+        For an unknown hyperparameter, metric, rule or dtype, arrays of different lengths, or a
+        number out of its range.
     """
-    if n_steps < 1:
-        raise ValueError(f"n_steps={n_steps} must be at least 1")
     real = choose_dtype(map_, dtype)
     rule = make_rule(rule if rule is not None else getattr(map_, "rule", None))
-    columns = _columns(resolve_hparams(map_, hparams), real)
+    _check_steps(n_steps, every)
+    given = dict(hparams or {})
+    lengths = None if "n_steps" in map_.defaults else given.pop("n_steps", None)
+    columns = _columns(resolve_hparams(map_, given), hparam_dtype(real), lengths)
+    counts = None if lengths is None else _check_lengths(columns.pop("n_steps"), n_steps, every)
     n_runs = len(next(iter(columns.values())))
     with precision():
         map_ = jax.device_put(cast_floats(map_, real))
         lanes = lanes if lanes is not None else default_lanes(map_)
         if lanes < 1:
             raise ValueError(f"lanes={lanes} must be at least 1")
-        engine = _Engine(map_, rule, lanes, n_steps, on_progress or (lambda steps: None))
-        starts = range(0, n_runs, engine.size)
+        readings = choose_readings(map_, rule, record, every, fixed_length=counts is None)
+        settled = on_progress or (lambda steps: None)
+        engine = _Engine(map_, rule, readings, lanes, n_steps, real, settled)
+        pools = [slice(i, i + engine.size) for i in range(0, n_runs, engine.size)]
         parts = [
-            engine.run({k: v[i : i + engine.size] for k, v in columns.items()}) for i in starts
+            engine.run(
+                {name: column[pool] for name, column in columns.items()},
+                None if counts is None else counts[pool],
+            )
+            for pool in pools
         ]
-    status, measure, t_escape, final_loss = (
-        np.concatenate(field) for field in zip(*parts, strict=True)
-    )
+    outcome, finals = zip(*parts, strict=True)
+    status, measure, t_escape, last = (np.concatenate(f) for f in zip(*outcome, strict=True))
+    read = dict(zip(readings.finals, np.concatenate(finals).T, strict=True))
     conditions = {
         "rule": rule.name,
         "n_steps": n_steps,
+        "every": every,
         "dtype": str(real),
         "lanes": lanes,
         "device": jax.devices()[0].device_kind,
     }
-    return Outcomes(status, measure, t_escape, final_loss, conditions)
+    final_loss = last if readings.watch == "loss" else read["loss"]
+    metrics = {name: read[name] for name in record}
+    return Outcomes(status, measure, t_escape, final_loss, conditions, metrics)
+
+
+def metric_names(map_: AbstractMap) -> tuple[str, ...]:
+    """Return the names of a map's metrics, what may be recorded or watched besides the loss."""
+    hook = getattr(map_, "metrics", None)
+    if hook is None:
+        return ()
+    with precision():
+        hparams, state = _example(map_)
+        return tuple(jax.eval_shape(hook, state, hparams))
+
+
+def choose_readings(
+    map_: AbstractMap,
+    rule: AbstractRule,
+    record: Sequence[str],
+    every: int,
+    *,
+    fixed_length: bool = True,
+) -> Readings:
+    """Return what is read off each run, after checking that the map has it.
+
+    Raises
+    ------
+    ValueError
+        If the rule watches or `record` names a metric that the map does not have, or final
+        readings are wanted of runs whose lengths differ.
+    """
+    watch = rule.watch
+    names = metric_names(map_) if record or watch != "loss" else ()
+    for name in (*record, *({watch} - {"loss"})):
+        if name not in names:
+            raise unknown_name(f"metric of {type(map_).__name__}:", name, names)
+    finals = tuple(record) if watch == "loss" else (*record, "loss")
+    if finals and not fixed_length:
+        raise ValueError(
+            f"{', '.join(finals)} cannot be recorded of runs of different lengths; drop them, or "
+            "the axis n_steps"
+        )
+    return Readings(watch, finals, every)
 
 
 def default_lanes(map_: AbstractMap) -> int:
@@ -157,70 +218,115 @@ class _Engine:
         self,
         map_: AbstractMap,
         rule: AbstractRule,
+        readings: Readings,
         lanes: int,
         n_steps: int,
+        real: np.dtype,
         on_progress: Callable[[int], None],
     ) -> None:
         self.map_ = map_
         self.rule = rule
+        self.readings = readings
         self.lanes = lanes
         self.size = pool_runs(map_, lanes)
         self.n_steps = n_steps
+        self.real = real
         self.on_progress = on_progress
         host = _host_driven(map_)
-        self.advance: Callable[..., Any] = _advance_on_host if host else _advance
+        self.advance: Callable[..., Any] = advance_on_host if host else advance
         # Two threads a core: while one prepares its next batch in Python, the other computes.
         on_cpu = jax.default_backend() == "cpu"
         self.threads = _cores() * (1 if host else 2) if on_cpu else 1
-        self.autonomous = is_autonomous(map_)
+        self.autonomous = is_autonomous(map_, real)
 
-    def run(self, columns: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
-        """Return the four outcome arrays of one pool of at most `size` runs."""
+    def run(
+        self, columns: dict[str, np.ndarray], counts: np.ndarray | None
+    ) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+        """Run one pool of at most `size` runs.
+
+        Parameters
+        ----------
+        columns : dict of str to (n,) array
+            Hyperparameters.
+        counts : (n,) int array or None
+            How many losses each run records, if not all the same number.
+
+        Returns
+        -------
+        outcome : tuple of (n,) arrays
+            As from `close_record`.
+        finals : (n, k) array
+            The final readings.
+        """
         n_runs = len(next(iter(columns.values())))
+        every, chunk = self.readings.every, self.readings.chunk
+        n_records = self._padded_counts(counts)
         live = np.arange(n_runs)
         hparams = jax.tree.map(lambda v: v[_pad(live, self.lanes)], columns)
         # Records keep their place and their number for good: other shapes would mean compiling.
         record, closed = self._start(), self._start()
+        finals = np.full((n_runs, len(self.readings.finals)), np.nan)
         with ThreadPoolExecutor(self.threads) as pool:
-            states = self._batched(pool, partial(_init, self.map_), hparams)
-            for t in range(0, self.n_steps, CHUNK):
-                count = min(CHUNK, self.n_steps - t)
-                advance = partial(self._advance_batch, t=t, count=count)
-                states, losses, repeats, doomed = self._batched(pool, advance, (states, hparams))
-                repeats &= self.autonomous and count == CHUNK
-                # A doomed run's later losses are all not-a-number, whatever this chunk held.
-                later = np.where((doomed & ~repeats)[:, None], np.nan, losses)
+            begin = partial(initial_states, self.map_, real=self.real)
+            states = self._batched(pool, begin, hparams)
+            for t in range(0, self.n_steps, chunk):
+                count = min(chunk, self.n_steps - t)
+                done = (t + count) // every
+                step = partial(self._advance_batch, t=t, count=count)
+                states, losses, read, repeats, doomed = self._batched(pool, step, (states, hparams))
+                repeats &= self.autonomous and count == chunk
                 left = self.n_steps - t - count
+                # A doomed run's later values are all not-a-number, whatever this chunk held.
+                spoilt = (doomed & ~repeats)[:, None]
+                later = np.where(spoilt, np.nan, losses)
+                read = np.where(spoilt, np.nan, read) if left else read
                 sealed = (repeats | doomed)[: len(live)] if left else np.ones(len(live), bool)
-                record = _fold(
-                    self.rule, record, self._placed(losses, live), t, count, self.n_steps
+                if counts is not None:
+                    sealed |= counts[live] <= done
+                record = fold(
+                    self.rule,
+                    record,
+                    self._placed(losses, live),
+                    t // every,
+                    count // every,
+                    n_records,
                 )
                 self.on_progress(len(live) * count + int(sealed.sum()) * left)
                 if not sealed.any():
                     continue
                 later = self._placed(later, live)
-                final = _fold_rest(self.rule, record, later, t + count, self.n_steps)
+                stop = self.n_steps // every
+                final = fold_rest(self.rule, record, later, done, stop, n_records)
                 _copy_rows(final, closed, live[sealed])
+                finals[live[sealed]] = read[: len(live)][sealed]
                 keep = np.flatnonzero(~sealed)
                 live = live[keep]
                 if not len(live):
                     break
                 rows = _pad(keep, self.lanes)
                 states, hparams = jax.tree.map(lambda v, rows=rows: v[rows], (states, hparams))
-        outcome = close_record(self.rule, closed, self.n_steps)
-        return tuple(np.asarray(field)[:n_runs] for field in outcome)
+        outcome = close_record(self.rule, closed, n_records)
+        return tuple(np.asarray(field)[:n_runs] for field in outcome), finals
+
+    def _padded_counts(self, counts: np.ndarray | None) -> int | np.ndarray:
+        """Return the number of recorded losses, one for all or (size,)."""
+        if counts is None:
+            return self.n_steps // self.readings.every
+        padding = np.full(self.size - len(counts), counts[-1])
+        return np.concatenate([counts, padding]).astype(np.int32)
 
     def _start(self) -> Record:
         return jax.tree.map(np.array, start_record(self.rule, self.size))
 
     def _placed(self, losses: np.ndarray, live: np.ndarray) -> np.ndarray:
-        """Put the losses (lanes.., CHUNK) of the runs `live` in their places, (CHUNK, size)."""
-        placed = np.zeros((CHUNK, self.size))
+        """Put the losses (lanes.., rows) of the runs `live` in their places, (rows, size)."""
+        placed = np.zeros((self.readings.rows, self.size))
         placed[:, live] = losses[: len(live)].T
         return placed
 
     def _advance_batch(self, batch: Any, t: int, count: int) -> Any:
-        return self.advance(self.map_, *batch, t, count)
+        last = (self.n_steps - 1) % self.readings.chunk
+        return self.advance(self.map_, *batch, t, count, last, self.readings)
 
     def _batched(self, pool: ThreadPoolExecutor, function: Callable, tree: Any) -> Any:
         """Apply `function` to each batch of lanes and join the results as NumPy arrays."""
@@ -242,8 +348,14 @@ def state_size(map_: AbstractMap) -> int:
     return sum(math.prod(leaf.shape) for leaf in leaves)
 
 
-def is_autonomous(map_: AbstractMap) -> bool:
+def is_autonomous(map_: AbstractMap, real: np.dtype | str = "float64") -> bool:
     """Whether `step` ignores the time `t`, read off its trace.
+
+    Parameters
+    ----------
+    map_ : AbstractMap
+    real : dtype
+        That of the map's arrays.
 
     Returns
     -------
@@ -251,115 +363,51 @@ def is_autonomous(map_: AbstractMap) -> bool:
         False also when the trace passes `t` on to an inner function that may or may not use it.
     """
     with precision():
-        hparams, state = _example(map_)
+        hparams, state = _example(map_, real)
         closed = jax.make_jaxpr(map_.step)(state, hparams, 0)
     time = closed.jaxpr.invars[-1]
     used = any(time is v for eqn in closed.jaxpr.eqns for v in eqn.invars)
     return not used and all(time is not v for v in closed.jaxpr.outvars)
 
 
-@jax.jit
-def _init(map_: AbstractMap, hparams: Any) -> Any:
-    real = jax.tree.leaves(hparams)[0].dtype
-    return jax.vmap(lambda h: cast_floats(map_.init(h), real))(hparams)
-
-
-@jax.jit
-def _advance(map_: AbstractMap, states: Any, hparams: Any, t: int, count: int) -> Any:
-    """Take up to CHUNK steps in every lane; losses are (lanes, CHUNK), unused columns NaN."""
-
-    def body(i: jax.Array, carry: tuple[Any, jax.Array]) -> tuple[Any, jax.Array]:
-        states, losses = carry
-        loss = jax.vmap(map_.observe)(states, hparams)
-        states = jax.vmap(map_.step, in_axes=(0, 0, None))(states, hparams, t + i)
-        return states, losses.at[i].set(loss.astype(losses.dtype))
-
-    lanes = len(jax.tree.leaves(states)[0])
-    losses = jnp.full((CHUNK, lanes), jnp.nan)
-    after, losses = jax.lax.fori_loop(0, count, body, (states, losses))
-    return after, losses.T, _equal_bits(states, after), _doomed(map_, after)
-
-
-def _advance_on_host(map_: AbstractMap, states: Any, hparams: Any, t: int, count: int) -> Any:
-    """Do the same one lane after the other, one compiled step at a time."""
-    lanes = len(jax.tree.leaves(states)[0])
-    losses, finals = np.full((lanes, CHUNK), np.nan), []
-    for lane in range(lanes):
-        state, point = jax.tree.map(lambda v, lane=lane: v[lane], (states, hparams))
-        for i in range(count):
-            state, losses[lane, i] = _step_once(map_, state, point, t + i)
-        finals.append(state)
-    after = jax.tree.map(lambda *leaves: jnp.stack(leaves), *finals)
-    return after, losses, _equal_bits(states, after), _doomed(map_, after)
-
-
-@jax.jit
-def _step_once(map_: AbstractMap, state: Any, hparams: Any, t: int) -> Any:
-    return map_.step(state, hparams, t), map_.observe(state, hparams)
-
-
-@jax.jit
-def _fold(
-    rule: AbstractRule, record: Record, losses: jax.Array, t: int, count: int, n_steps: int
-) -> Record:
-    """Add `count` losses from the rows of `losses` (CHUNK, n), the first of step `t`."""
-
-    def body(i: jax.Array, record: Record) -> Record:
-        return update_record(rule, record, losses[i], t + i, n_steps)
-
-    return jax.lax.fori_loop(0, count, body, record)
-
-
-@jax.jit
-def _fold_rest(
-    rule: AbstractRule, record: Record, losses: jax.Array, t: int, n_steps: int
-) -> Record:
-    """Add the losses of all the steps from `t` on, which repeat the rows of `losses`."""
-
-    def body(i: jax.Array, record: Record) -> Record:
-        return update_record(rule, record, losses[(i - t) % CHUNK], i, n_steps)
-
-    return jax.lax.fori_loop(t, n_steps, body, record)
-
-
-def _equal_bits(before: Any, after: Any) -> jax.Array:
-    """(lanes,) whether every leaf is the same; not-a-number equals itself, 0.0 is not -0.0."""
-
-    def same(a: jax.Array, b: jax.Array) -> jax.Array:
-        a, b = jnp.asarray(a), jnp.asarray(b)
-        if jnp.issubdtype(a.dtype, jnp.complexfloating):
-            return same(a.real, b.real) & same(a.imag, b.imag)
-        if not jnp.issubdtype(a.dtype, jnp.floating):
-            equal = a == b
-        else:
-            equal = ((a == b) & (jnp.signbit(a) == jnp.signbit(b))) | (jnp.isnan(a) & jnp.isnan(b))
-        return jnp.all(equal.reshape(len(a), -1), axis=1)
-
-    leaves = zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)
-    return jnp.all(jnp.stack([same(a, b) for a, b in leaves]), axis=0)
-
-
-def _doomed(map_: AbstractMap, states: Any) -> jax.Array:
-    """(lanes,) whether the map knows that every later loss is not-a-number."""
-    hook = getattr(map_, "is_doomed", None)
-    if hook is None:
-        return jnp.zeros(len(jax.tree.leaves(states)[0]), bool)
-    return jax.vmap(hook)(states)
-
-
-def _columns(hparams: dict[str, Any], real: np.dtype) -> dict[str, np.ndarray]:
-    """Hyperparameters as float columns of one length."""
+def _columns(hparams: dict[str, Any], real: np.dtype, lengths: Any = None) -> dict[str, np.ndarray]:
+    """Hyperparameters as float columns of one length; with them ``n_steps``, if it is given."""
     if not hparams:
         raise ValueError("the map takes no hyperparameters, so all its runs are one; iterate it")
-    columns = {name: np.asarray(value, real) for name, value in hparams.items()}
-    lengths = {name: len(column) for name, column in columns.items() if column.ndim == 1}
+    columns = {name: np.asarray(value).astype(real) for name, value in hparams.items()}
+    if lengths is not None:
+        columns["n_steps"] = np.asarray(lengths, float)
+    sizes = {name: len(column) for name, column in columns.items() if column.ndim == 1}
     for name, column in columns.items():
         if column.ndim > 1:
             raise ValueError(f"hyperparameter {name} has shape {column.shape}; pass (N,) or scalar")
-    if len(set(lengths.values())) > 1 or 0 in lengths.values():
-        raise ValueError(f"hyperparameters have lengths {lengths}; give arrays of one length >= 1")
-    n = next(iter(lengths.values()), 1)
+    if len(set(sizes.values())) > 1 or 0 in sizes.values():
+        raise ValueError(f"hyperparameters have lengths {sizes}; give arrays of one length >= 1")
+    n = next(iter(sizes.values()), 1)
     return {name: np.broadcast_to(column, (n,)) for name, column in columns.items()}
+
+
+def _check_steps(n_steps: int, every: int) -> None:
+    if n_steps < 1:
+        raise ValueError(f"n_steps={n_steps} must be at least 1")
+    if every < 1:
+        raise ValueError(f"every={every} must be at least 1")
+    if n_steps % every:
+        raise ValueError(
+            f"n_steps={n_steps} is not a multiple of every={every}; the nearest that is below is "
+            f"{n_steps // every * every}"
+        )
+
+
+def _check_lengths(lengths: np.ndarray, n_steps: int, every: int) -> np.ndarray:
+    """Return how many losses each run records."""
+    bad = ~((lengths >= every) & (lengths <= n_steps) & (lengths == np.round(lengths)))
+    if bad.any():
+        raise ValueError(
+            f"n_steps={lengths[bad][0]:g} of a single run is not a whole number from {every} to "
+            f"{n_steps}; change it, or the number of steps of all runs"
+        )
+    return lengths.astype(np.int64) // every
 
 
 def _pad(index: np.ndarray, lanes: int) -> np.ndarray:
@@ -373,10 +421,11 @@ def _copy_rows(source: Record, target: Record, rows: np.ndarray) -> None:
         into[rows] = np.asarray(values)[rows]
 
 
-def _example(map_: AbstractMap) -> tuple[dict[str, Any], Any]:
+def _example(map_: AbstractMap, real: np.dtype | str = "float64") -> tuple[dict[str, Any], Any]:
     """Default hyperparameters and the abstract initial state."""
-    hparams = {name: np.float64(value) for name, value in map_.defaults.items()}
-    return hparams, jax.eval_shape(map_.init, hparams)
+    kind = hparam_dtype(np.dtype(jnp.dtype(real)))
+    hparams = {name: np.asarray(value, kind) for name, value in map_.defaults.items()}
+    return hparams, jax.eval_shape(lambda h: cast_floats(map_.init(h), real), hparams)
 
 
 def _cores() -> int:

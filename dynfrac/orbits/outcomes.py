@@ -43,11 +43,14 @@ class Outcomes:
         The signed number that the published pictures colour: negative for converged runs, not
         negative for all others. Its formula belongs to the rule.
     t_escape : (N,) int32 array
-        0-based index of the first loss that is over the limit or not finite, else -1.
+        0-based index of the first recorded loss that is over the limit or not finite, else -1.
     final_loss : (N,) float array
-        The last recorded loss, that of step `n_steps - 1`, taken before that step's update.
+        The last recorded loss, that of step `n_steps - 1`, taken before that step's update. It is
+        the training loss also where the rule watches a metric.
     conditions : dict
-        `rule`, `n_steps`, `dtype`, `lanes` (runs per batch), `device`.
+        `rule`, `n_steps`, `every`, `dtype`, `lanes` (runs per batch), `device`.
+    metrics : dict of str to (N,) float array
+        Metrics that were asked for, read where the last loss is.
     """
 
     status: np.ndarray
@@ -55,6 +58,7 @@ class Outcomes:
     t_escape: np.ndarray
     final_loss: np.ndarray
     conditions: dict[str, Any]
+    metrics: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     @property
     def labels(self) -> np.ndarray:

@@ -1,30 +1,41 @@
 """The catalogue: names of maps and architectures, and what stands behind them.
 
-A name is either in the tables below, of the form ``resnet20`` or ``plain20`` (any 6n + 2), or the
-import path ``package.module:factory`` of a user's own.
+A name is either in a table, of the form ``resnet20`` or ``plain20`` (any 6n + 2), or the import
+path ``package.module:factory`` of a user's own map or network.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import re
+import inspect
 from collections.abc import Mapping
 from typing import Any, final
 
 import numpy as np
 
 from dynfrac.systems.abstract import AbstractMap, unknown_name
-from dynfrac.systems.classifiers import mlp_classifier, resnet_classifier
+from dynfrac.systems.adaptation import is_network, takes_rngs
+from dynfrac.systems.architectures import (
+    ARCHITECTURES,
+    FAMILIES,
+    FORM,
+    Architecture,
+    architecture_names,
+    find_architecture,
+)
+from dynfrac.systems.datasets import load_data
 from dynfrac.systems.factories import (
     Factory,
-    call_factory,
+    call_imported,
+    check_arguments,
     factory_arguments,
-    is_import_path,
-    make_imported,
+    takes_any_argument,
 )
+from dynfrac.systems.importing import import_callable, is_import_path, with_article
+from dynfrac.systems.optimizers import MEANINGS
 from dynfrac.systems.published import published_map
-from dynfrac.systems.resnets import nearest_depth
+from dynfrac.systems.recipes import TRAINING_ARGUMENTS, choose_sizes, training_map
 from dynfrac.systems.toys import (
     CubicDescent,
     Henon,
@@ -60,17 +71,9 @@ _MAPS: dict[str, tuple[Factory, str]] = {
     "gd-ripple": (RippleDescent, "gradient descent on x^2 (1 + eps cos(2 pi x / lam))"),
 }
 
-_ARCHITECTURES: dict[str, tuple[Factory, str]] = {
-    "mlp": (published_map, "the published mean-field network on its random data"),
-    "mnist-mlp": (mlp_classifier, "a mean-field network on digits pooled to 8 x 8"),
-}
-
-# Family -> (default of `skip`, description).
-_FAMILIES: dict[str, tuple[float, str]] = {
-    "resnet": (1.0, "a residual network of 6n + 2 layers on digits: resnet8, resnet20, ..."),
-    "plain": (0.0, "its twin without shortcuts, of the same parameters: plain8, plain20, ..."),
-}
-_FORM = "{6n+2}"
+# The one architecture that is made as a whole: its data are part of what was published.
+_PUBLISHED = "mlp"
+_PUBLISHED_TEXT = "the published mean-field network on its random data"
 
 HYPERPARAMETERS: Mapping[str, str] = {
     "lr": "learning rate of every layer",
@@ -79,9 +82,10 @@ HYPERPARAMETERS: Mapping[str, str] = {
     "weight_offset": "added once to every parameter, at initialisation",
     "input_offset_per_step": "added to the first layer at every step, before the loss is taken",
     "init_scale": "factor on every initial parameter",
-    "momentum": "decay of the buffer of heavy ball and Nesterov momentum",
-    "b1": "decay of Adam's mean of gradients",
-    "b2": "decay of Adam's mean of squared gradients",
+    "seed": "of the initial weights; where it is an axis, or the argument seed is none",
+    "label_noise": "share of the training examples that have another example's target",
+    "batch_size": "examples of each minibatch that count; with the argument largest_batch",
+    **MEANINGS,
     "skip": "factor on the shortcuts: 1 is the residual network, 0 its plain twin",
 }
 """What the hyperparameters of the architectures mean. Those of a toy map are the letters of its
@@ -132,24 +136,36 @@ def make_map(name: str, **arguments: Any) -> AbstractMap:
     {'lr': 0.1, 'w0': 1.0, 'momentum': 0.5}
     """
     if is_import_path(name):
-        return make_imported(name, arguments)
-    if name in _ARCHITECTURES or _family(name):
+        made = call_imported(name, import_callable(name, "map"), arguments)
+        if isinstance(made, AbstractMap):
+            return made
+        remedy = "return an object of a class derived from dynfrac.AbstractMap"
+        if is_network(made):
+            remedy = "a network is asked for with --arch, or made a map by dynfrac.training_map"
+        kind = with_article(type(made).__name__)
+        raise ValueError(f"{name} returned {kind}, not a map; {remedy}")
+    if name == _PUBLISHED or find_architecture(name):
         raise ValueError(f"{name!r} is an architecture, not a map; ask for it as one (--arch)")
     if name not in _MAPS:
         raise unknown_name("map", name, _MAPS)
-    return call_factory(name, _MAPS[name][0], arguments)
+    factory = _MAPS[name][0]
+    return factory(**check_arguments(name, factory, arguments))
 
 
 def make_architecture(name: str, **arguments: Any) -> AbstractMap:
-    """Return the training map of a network by name, or a user's own by import path.
+    """Return the training map of a network by name, or of a user's own by import path.
 
     Parameters
     ----------
     name : str
         A name of `list_architectures`, a residual or plain network of 6n + 2 layers such as
-        ``"resnet20"`` or ``"plain8"``, or ``package.module:factory``.
+        ``"resnet20"`` or ``"plain8"``, or ``package.module:factory``. The factory returns a map,
+        or a network as `training_map` takes it; a class of nnx modules that takes ``rngs`` is a
+        factory, too.
     **arguments
-        Of the factory: sizes, data, optimizer, default learning rate, seed.
+        Of the factory, and of `training_map`: data, optimizer, batch, loss, default learning rate,
+        seed. Of residual and plain networks `batch` without `n_data` is the number of examples,
+        and all of them are used at every step.
 
     Returns
     -------
@@ -159,7 +175,8 @@ def make_architecture(name: str, **arguments: Any) -> AbstractMap:
     Raises
     ------
     ValueError
-        If the name or an argument is unknown, or the factory refuses a value.
+        If the name or an argument is unknown, the factory refuses a value, or the network does not
+        fit the data.
 
     Examples
     --------
@@ -168,15 +185,93 @@ def make_architecture(name: str, **arguments: Any) -> AbstractMap:
     0.9
     """
     if is_import_path(name):
-        return make_imported(name, arguments)
+        return _make_own(name, arguments)
     if name in _MAPS:
         raise ValueError(f"{name!r} is a map, not an architecture; ask for it as one (--map)")
-    family = _family(name)
-    if family:
-        return call_factory(name, _family_factory(name, *family), arguments)
-    if name not in _ARCHITECTURES:
-        raise unknown_name("architecture", name, _architecture_names())
-    return call_factory(name, _ARCHITECTURES[name][0], arguments)
+    if name == _PUBLISHED:
+        return published_map(**check_arguments(name, published_map, arguments))
+    architecture = find_architecture(name)
+    if architecture is None:
+        raise unknown_name("architecture", name, [_PUBLISHED, *architecture_names()])
+    return _make_built_in(name, architecture, arguments)
+
+
+def _make_built_in(
+    name: str, architecture: Architecture, arguments: Mapping[str, Any]
+) -> AbstractMap:
+    """Load the data, build the network for them, and make a map of both."""
+    given = {key: value for key, value in arguments.items() if key in TRAINING_ARGUMENTS}
+    own = {key: value for key, value in arguments.items() if key not in given}
+    own = check_arguments(name, architecture.build, own, TRAINING_ARGUMENTS)
+    given = check_arguments(name, training_map, given)
+    if architecture.few and given.get("n_data") is None and given.get("largest_batch") is None:
+        given["n_data"] = given.pop("batch", None) or architecture.few
+    given = {**architecture.training, **given}
+    source = given.pop("data", TRAINING_ARGUMENTS["data"])
+    sizes = {key: given.pop(key, None) for key in ("n_data", "n_test", "image_size")}
+    if isinstance(source, str):
+        if source not in ("mini", "mnist") and "image_size" not in arguments:
+            sizes["image_size"] = None
+        sizes |= choose_sizes(source, sizes["n_data"], sizes["n_test"])
+        source = load_data(source, **sizes, flat=bool(given.get("flat")))
+    built = architecture.build(source, **own)
+    network, source = built if isinstance(built, tuple) else (built, source)
+    groups = given.pop("groups", None) or architecture.groups
+    return training_map(network, source, groups=groups, settings=architecture.settings, **given)
+
+
+def _make_own(path: str, arguments: Mapping[str, Any]) -> AbstractMap:
+    """Make a map of what a user's factory returns, a map or a network."""
+    factory = import_callable(path, "map or network")
+    named = factory_arguments(factory)
+    own = {
+        key: value
+        for key, value in arguments.items()
+        if key in named or key not in TRAINING_ARGUMENTS
+    }
+    training = {key: value for key, value in arguments.items() if key not in own}
+    if takes_rngs(factory):
+        network: Any = functools.partial(factory, **own) if own else factory
+        unknown = [key for key in own if key not in named and not takes_any_argument(factory)]
+        if unknown:
+            raise unknown_name(
+                f"argument of {path}:", unknown[0], {*named, *TRAINING_ARGUMENTS} - {"rngs"}
+            )
+    else:
+        network = call_imported(path, factory, own)
+    if isinstance(network, AbstractMap):
+        if training:
+            raise ValueError(
+                f"{path} returns a map, which takes no {next(iter(training))}; leave it out"
+            )
+        return network
+    if not is_network(network):
+        raise ValueError(
+            f"{path} returned {with_article(type(network).__name__)}, neither a map nor a network; "
+            "return a flax module, a pair (params, apply), or an object of a class derived from "
+            "dynfrac.AbstractMap"
+        )
+    return training_map(network, **check_arguments(path, training_map, training))
+
+
+def describe_own(path: str) -> Entry:
+    """Describe a user's own map or network, as it is made without arguments.
+
+    Parameters
+    ----------
+    path : str
+        ``package.module:factory``.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be made.
+    """
+    factory = import_callable(path, "map or network")
+    made = make_architecture(path)
+    text = " ".join((inspect.getdoc(factory) or "").split("\n\n")[0].split())
+    arguments = {k: v for k, v in factory_arguments(factory).items() if k != "rngs"}
+    return Entry(path, text or f"{with_article(type(made).__name__)}", made.defaults, arguments)
 
 
 @functools.cache
@@ -191,34 +286,22 @@ def list_maps() -> tuple[Entry, ...]:
 @functools.cache
 def list_architectures() -> tuple[Entry, ...]:
     """Describe the architectures; the families of networks have one entry each."""
+    published = published_map(width=1, n_data=1)
     entries = [
-        Entry(name, text, make_architecture(name, n_data=1).defaults, factory_arguments(factory))
-        for name, (factory, text) in _ARCHITECTURES.items()
+        Entry(_PUBLISHED, _PUBLISHED_TEXT, published.defaults, factory_arguments(published_map))
     ]
-    smallest = {"width": 1 / 16, "image_size": 5, "n_data": 1}
-    for family, (skip, text) in _FAMILIES.items():
-        defaults = make_architecture(f"{family}8", **smallest).defaults
-        arguments = factory_arguments(functools.partial(resnet_classifier, 8, skip))
-        entries.append(Entry(family + _FORM, text, defaults, arguments))
+    for name, architecture in ARCHITECTURES.items():
+        entries.append(_entry(name, name, architecture, n_data=2, n_test=1))
+    smallest = {"width": 1 / 16, "image_size": 5, "n_data": 1, "n_test": 1}
+    for family in FAMILIES:
+        member = find_architecture(f"{family}8")
+        assert member is not None
+        entries.append(_entry(family + FORM, f"{family}8", member, **smallest))
     return tuple(entries)
 
 
-def _architecture_names() -> list[str]:
-    return [*_ARCHITECTURES, *(family + _FORM for family in _FAMILIES)]
-
-
-def _family(name: str) -> tuple[str, int] | None:
-    """Split ``resnet20`` into family and depth; None if the name is of no such form."""
-    match = re.fullmatch(rf"({'|'.join(_FAMILIES)})([0-9]{{1,9}})", name)
-    return (match[1], int(match[2])) if match else None
-
-
-def _family_factory(name: str, family: str, depth: int) -> Factory:
-    """Return the factory of one member of a family, if there is such a member."""
-    nearest = nearest_depth(depth)
-    if nearest != depth:
-        raise ValueError(
-            f"architecture {name!r} does not exist, because depths are 6n + 2; the nearest is "
-            f"{family}{nearest}"
-        )
-    return functools.partial(resnet_classifier, depth, _FAMILIES[family][0])
+def _entry(name: str, member: str, architecture: Architecture, **smallest: Any) -> Entry:
+    """Describe an architecture by its smallest map."""
+    made = make_architecture(member, **smallest)
+    arguments = {**factory_arguments(architecture.build), **architecture.training}
+    return Entry(name, architecture.description, made.defaults, arguments)

@@ -1,10 +1,21 @@
-"""Losses: real scalars from the outputs of a network and its targets."""
+"""Losses and what goes with them: accuracy, means over a part of a batch, label noise."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, final
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+from flax import struct
+from jax.typing import ArrayLike
+
+from dynfrac.systems.batches import Dataset
+from dynfrac.systems.numerics import precision
+
+Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 def mean_squared_error(outputs: jax.Array, targets: jax.Array) -> jax.Array:
@@ -26,9 +37,9 @@ def cross_entropy(outputs: jax.Array, targets: jax.Array) -> jax.Array:
 
     Parameters
     ----------
-    outputs : (N, C) float array
+    outputs : (N, ..., C) float array
         Logits.
-    targets : (N,) int array
+    targets : (N, ...) int array
         Class indices in [0, C - 1].
 
     Returns
@@ -36,3 +47,104 @@ def cross_entropy(outputs: jax.Array, targets: jax.Array) -> jax.Array:
     scalar array
     """
     return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(outputs, targets))
+
+
+LOSSES: dict[str, Loss] = {"cross-entropy": cross_entropy, "mse": mean_squared_error}
+
+
+def accuracy(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    """Share of the examples whose largest output is that of their class.
+
+    Parameters
+    ----------
+    outputs : (N, ..., C) float array
+    targets : (N, ...) int array
+
+    Returns
+    -------
+    scalar array
+        In [0, 1]; not-a-number if an output is not finite, because then no output is the largest.
+    """
+    share = jnp.mean(jnp.argmax(outputs, -1) == targets, dtype=outputs.dtype)
+    return jnp.where(jnp.all(jnp.isfinite(outputs)), share, jnp.nan)
+
+
+def weighted_mean(loss: Loss, outputs: jax.Array, targets: jax.Array, count: ArrayLike) -> Any:
+    """Return the loss of the first `count` examples only.
+
+    Parameters
+    ----------
+    loss : callable
+        A mean over examples.
+    outputs, targets : arrays
+        Of B examples along the first axis.
+    count : scalar
+        From 1 to B, rounded to a whole number; may be traced.
+
+    Returns
+    -------
+    scalar array
+    """
+    each = jax.vmap(lambda output, target: loss(output[None], target[None]))(outputs, targets)
+    kept = jnp.clip(jnp.round(jnp.asarray(count)), 1, len(each))
+    inside = jnp.arange(len(each)) < kept
+    return jnp.sum(jnp.where(inside, each, 0)) / kept.astype(each.dtype)
+
+
+@final
+class LabelNoise(struct.PyTreeNode):
+    """Which examples lose their target first, and what they get instead.
+
+    Attributes
+    ----------
+    rank : (N,) int32 array
+        A permutation: at noise p the examples of rank below p N are wrong, so that more noise adds
+        wrong targets and takes none back.
+    targets : (N, ...) array
+        The targets of other examples, in random order.
+    size : int
+        N.
+    """
+
+    rank: Any
+    targets: Any
+    size: int = struct.field(pytree_node=False)
+
+    def applied(self, data: Dataset, share: ArrayLike) -> Dataset:
+        """Return the examples with a share of wrong targets.
+
+        Parameters
+        ----------
+        data : Dataset
+            All examples, or those of a batch, selected together with this noise.
+        share : scalar
+            From 0 to 1; may be traced.
+        """
+        targets = jnp.asarray(data.targets)
+        wrong = jnp.asarray(self.rank) < jnp.round(jnp.asarray(share) * self.size)
+        wrong = wrong.reshape(-1, *(1,) * (targets.ndim - 1))
+        return data.replace(targets=jnp.where(wrong, jnp.asarray(self.targets), targets))
+
+
+def draw_label_noise(data: Dataset, *, seed: int = 0) -> LabelNoise:
+    """Draw the order in which examples lose their targets, and the targets that they get.
+
+    Parameters
+    ----------
+    data : Dataset
+    seed : int, default 0
+
+    Returns
+    -------
+    LabelNoise
+
+    Notes
+    -----
+    A wrong target is that of a random other example, so that the classes keep their shares; one in
+    C of them is the right one by chance. The order is the same for all points of a sweep.
+    """
+    with precision():
+        first, second = jax.random.split(jax.random.PRNGKey(seed))
+        rank = np.asarray(jax.random.permutation(first, data.size), np.int32)
+        source = np.asarray(jax.random.randint(second, (data.size,), 0, data.size))
+    return LabelNoise(rank, np.asarray(data.targets)[source], data.size)

@@ -31,11 +31,12 @@ class AbstractModel(struct.PyTreeNode, abc.ABC):
 
     @property
     @abc.abstractmethod
-    def propagates_nan(self) -> bool:
-        """Whether one not-a-number among the parameters makes every later output one.
+    def nan_propagation(self) -> str:
+        """How not-a-number among the parameters makes every later loss one.
 
-        True allows an evaluator to stop a run as soon as it happens. Say False when in doubt: the
-        only price is time.
+        ``"any"``: as soon as one parameter is; ``"all"``: once all of them are; ``"unknown"``. An
+        evaluator may stop a run when it happens. Say ``"unknown"`` when in doubt: the only price
+        is time.
         """
 
     @property
@@ -52,19 +53,43 @@ class AbstractModel(struct.PyTreeNode, abc.ABC):
     def preferred_dtype(self) -> str:
         """``"float64"``, or ``"float32"`` for models that are costly in float64."""
 
+    @property
+    @abc.abstractmethod
+    def stochastic(self) -> bool:
+        """Whether `apply` draws random numbers from its key (dropout)."""
+
+    @property
+    @abc.abstractmethod
+    def slaved_stats(self) -> bool:
+        """Whether `apply` never reads the statistics that it updates, as with BatchNorm."""
+
+    @property
+    @abc.abstractmethod
+    def groups(self) -> tuple[str, ...]:
+        """Names of the layer groups that have learning rates of their own, ``lr_NAME``."""
+
     @abc.abstractmethod
     def init(self, key: jax.Array) -> dict[str, Any]:
         """Draw ``{"params": ..., "stats": ...}``; `stats` are the running statistics, often {}."""
 
     @abc.abstractmethod
     def apply(
-        self, params: Any, stats: Any, inputs: ArrayLike, hparams: Hparams
+        self,
+        params: Any,
+        stats: Any,
+        inputs: ArrayLike,
+        hparams: Hparams,
+        key: jax.Array | None = None,
     ) -> tuple[jax.Array, Any]:
         """Return the outputs in training mode, first axis the examples, and the new statistics."""
 
     @abc.abstractmethod
+    def predict(self, params: Any, stats: Any, inputs: ArrayLike, hparams: Hparams) -> jax.Array:
+        """Return the outputs in evaluation mode: running statistics, no dropout."""
+
+    @abc.abstractmethod
     def layer_groups(self, params: Any) -> Any:
-        """Return a pytree like `params` whose leaves are ``"in"``, ``"out"`` or ``"hidden"``."""
+        """Return a pytree like `params` whose leaves name the group, ``"hidden"`` without one."""
 
 
 @final
@@ -112,9 +137,9 @@ class MeanFieldMLP(AbstractModel):
         return {}
 
     @property
-    def propagates_nan(self) -> bool:
-        """True: each output is a sum over all inputs of its layer, and 0 times NaN is NaN."""
-        return True
+    def nan_propagation(self) -> str:
+        """``"any"``: each output is a sum over all inputs of its layer, and 0 times NaN is NaN."""
+        return "any"
 
     @property
     def drive(self) -> str:
@@ -125,6 +150,21 @@ class MeanFieldMLP(AbstractModel):
     def preferred_dtype(self) -> str:
         """``"float64"``."""
         return "float64"
+
+    @property
+    def stochastic(self) -> bool:
+        """False."""
+        return False
+
+    @property
+    def slaved_stats(self) -> bool:
+        """True: there are none."""
+        return True
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The first layer, ``"in"``, and the last, ``"out"``."""
+        return ("in", "out")
 
     def init(self, key: jax.Array) -> dict[str, Any]:
         """Draw the weights in float64, one key a layer.
@@ -142,7 +182,12 @@ class MeanFieldMLP(AbstractModel):
         return {"params": weights, "stats": {}}
 
     def apply(
-        self, params: Any, stats: Any, inputs: ArrayLike, hparams: Hparams
+        self,
+        params: Any,
+        stats: Any,
+        inputs: ArrayLike,
+        hparams: Hparams,
+        key: jax.Array | None = None,
     ) -> tuple[jax.Array, Any]:
         """Return outputs (N, widths[-1]) for inputs (N, widths[0])."""
         x = jnp.asarray(inputs)
@@ -151,6 +196,10 @@ class MeanFieldMLP(AbstractModel):
             x = self._activate(x @ weights / math.sqrt(weights.shape[0]))
         fan_in = math.sqrt(last.shape[0])
         return x @ last / fan_in / fan_in, stats
+
+    def predict(self, params: Any, stats: Any, inputs: ArrayLike, hparams: Hparams) -> jax.Array:
+        """Return the same outputs as `apply`: there is nothing that differs between the modes."""
+        return self.apply(params, stats, inputs, hparams)[0]
 
     def layer_groups(self, params: Any) -> Any:
         """First layer ``"in"``, last layer ``"out"``, the others ``"hidden"``."""

@@ -48,17 +48,30 @@ def choose_dtype(map_: Any, dtype: str | None = None) -> np.dtype:
     ----------
     map_ : AbstractMap
         Its optional attribute `preferred_dtype` is used when `dtype` is None; float64 without one.
-    dtype : {"float64", "float32"}, optional
+    dtype : {"float64", "float32", "bfloat16"}, optional
+        bfloat16 is for maps that list it in their optional attribute `dtypes`: training maps.
 
     Raises
     ------
     ValueError
-        If `dtype` is not one of `DTYPES`.
+        If the map does not support `dtype`.
     """
     name = dtype if dtype is not None else getattr(map_, "preferred_dtype", "float64")
-    if name not in DTYPES:
-        raise ValueError(f"dtype={name!r} is not supported; choose one of {', '.join(DTYPES)}")
-    return np.dtype(name)
+    known = getattr(map_, "dtypes", DTYPES)
+    if name not in known:
+        raise ValueError(
+            f"dtype={name!r} is not supported by {type(map_).__name__}; choose one of "
+            f"{', '.join(known)}"
+        )
+    return np.dtype(jnp.dtype(name))
+
+
+def hparam_dtype(real: np.dtype) -> np.dtype:
+    """Return the type of hyperparameters: that of the state, but never shorter than float32.
+
+    Eight bits of a bfloat16 learning rate would tell only 128 values an octave apart.
+    """
+    return np.dtype(jnp.promote_types(real, jnp.float32))
 
 
 def is_inexact(leaf: Any) -> bool:
@@ -80,8 +93,8 @@ def cast_floats(tree: Any, dtype: np.dtype | str) -> Any:
     pytree
         Of the same structure.
     """
-    real = np.dtype(dtype)
-    complex_ = np.result_type(real, np.complex64)
+    real = np.dtype(jnp.dtype(dtype))
+    complex_ = np.dtype(np.complex128 if real.itemsize == 8 else np.complex64)
 
     def cast(leaf: Any) -> Any:
         kind = jnp.result_type(leaf)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import jax
 import numpy as np
+from jax.typing import ArrayLike
 
 from dynfrac.systems.batches import AbstractBatches, Dataset, FullBatch, minibatch_stream
 from dynfrac.systems.losses import mean_squared_error
@@ -26,10 +27,11 @@ def published_map(
     nonlinearity: str = "tanh",
     n_data: int | None = None,
     batch: int | None = None,
+    largest_batch: int | None = None,
     n_steps: int = 500,
     optimizer: str = "sgd",
     lr: float = 1.0,
-    seed: int = 0,
+    seed: int | None = 0,
 ) -> TrainingMap:
     """Return the training map of the published network on its random data.
 
@@ -44,14 +46,19 @@ def published_map(
         Number of data points. Absent: the number of parameters (272 at width 16 and depth 2), or
         `width` for the identity.
     batch : int, optional
-        Minibatch size; absent means all the data at every step.
+        Minibatch size; absent means all the data at every step. Examples are drawn with
+        replacement.
+    largest_batch : int, optional
+        In place of `batch`: the hyperparameter ``batch_size`` says how many of so many examples
+        count.
     n_steps : int, default 500
         Length of the minibatch stream, which is part of the recipe; unused without `batch`.
     optimizer : str, default "sgd"
     lr : float, default 1.0
         Default learning rate.
-    seed : int, default 0
-        Of weights and data; the published value is 0. The minibatch stream keeps its own.
+    seed : int or None, default 0
+        Of weights and data; the published value is 0. The minibatch stream keeps its own. None:
+        ``seed`` is a hyperparameter, of the weights alone; the data are those of seed 0.
 
     Returns
     -------
@@ -70,15 +77,20 @@ def published_map(
     model = MeanFieldMLP.create((width,) * depth + (1,), nonlinearity)
     n_parameters = width * width * (depth - 1) + width
     n = n_data or (width if nonlinearity == "identity" else n_parameters)
+    if batch is not None and largest_batch is not None:
+        raise ValueError("batch and largest_batch exclude each other; give one of them")
     with precision():
-        key, sub = jax.random.split(jax.random.PRNGKey(seed))
-        variables = model.init(sub)
+        key, _ = jax.random.split(jax.random.PRNGKey(seed or 0))
+        variables = None if seed is None else model.init(_weight_key(seed))
         key, sub = jax.random.split(key)
         inputs = jax.random.normal(sub, (n, width), "float64")
         key, sub = jax.random.split(key)
         targets = jax.random.normal(sub, (n, 1), "float64")
         variables, data = jax.tree.map(np.asarray, (variables, Dataset(inputs, targets)))
-    batches: AbstractBatches = FullBatch() if batch is None else minibatch_stream(n, batch, n_steps)
+    width = largest_batch if batch is None else batch
+    batches: AbstractBatches = FullBatch()
+    if width is not None:
+        batches = minibatch_stream(n, width, n_steps, adjustable=largest_batch is not None)
     return TrainingMap(
         model,
         make_optimizer(optimizer),
@@ -87,4 +99,10 @@ def published_map(
         batches,
         variables,
         settings=(("lr", lr),),
+        key_of=_weight_key,
     )
+
+
+def _weight_key(seed: ArrayLike) -> jax.Array:
+    """Return the key of the weights: the published code splits one off for them first."""
+    return jax.random.split(jax.random.PRNGKey(seed))[1]

@@ -16,11 +16,13 @@ from flax import linen as nn
 from flax import struct
 from jax.typing import ArrayLike
 
-from dynfrac.systems.abstract import Hparams
+from dynfrac.systems.abstract import Hparams, unknown_name
 from dynfrac.systems.models import AbstractModel
 
 STAGES = (16, 32, 64)
 """Channels of the three stages at width 1."""
+
+SHORTCUTS = ("padding", "projection")
 
 SMALLEST_IMAGE = 5
 """Side below which a kernel of the last stage has entries that never read a pixel."""
@@ -28,7 +30,7 @@ SMALLEST_IMAGE = 5
 
 @final
 class ResNet(AbstractModel):
-    r"""A residual network of 6n + 2 layers for small grey images.
+    r"""A residual network of 6n + 2 layers for small images.
 
     A 3 x 3 convolution, three stages of n blocks with 16, 32 and 64 channels at width 1, the mean
     over all positions and a dense head. A block computes
@@ -38,7 +40,7 @@ class ResNet(AbstractModel):
     with F two 3 x 3 convolutions, each followed by BatchNorm if there is one, a rectifier between
     them, and s the hyperparameter `skip`. The first block of the second and of the third stage
     halves the image; its shortcut takes every other pixel and adds channels of zeros, so that no
-    shortcut has parameters.
+    shortcut has parameters. With `shortcut` ``"projection"`` it is a 1 x 1 convolution instead.
 
     Attributes
     ----------
@@ -50,12 +52,19 @@ class ResNet(AbstractModel):
         Whether BatchNorm follows every convolution. Without it convolutions have a bias instead.
     n_classes : int
         Number of outputs.
+    shortcut : {"padding", "projection"}
+        What the shortcut is where a stage begins. Projections have parameters (and BatchNorm, if
+        there is one), which a plain twin with `skip` = 0 has too and never uses.
+    head_bias : bool
+        Whether the dense head has a bias.
+    in_channels : int
+        Channels of the images.
 
     Notes
     -----
     BatchNorm normalises by the statistics of the batch at hand, in training and in the recorded
-    loss. The running statistics (momentum 0.99) are carried along for users of the trained
-    network; nothing reads them.
+    loss. The running statistics (momentum 0.99) are carried along for test loss and accuracy
+    (`predict`); training never reads them.
 
     Convolutions start from normal numbers of variance 2 / fan-in (He et al. 2015), scale and bias
     from 1 and 0, the head from variance 1 / fan-in. Without BatchNorm that keeps the variance of a
@@ -77,10 +86,21 @@ class ResNet(AbstractModel):
     channels: tuple[int, ...] = struct.field(pytree_node=False, default=STAGES)
     batch_norm: bool = struct.field(pytree_node=False, default=True)
     n_classes: int = struct.field(pytree_node=False, default=10)
+    shortcut: str = struct.field(pytree_node=False, default="padding")
+    head_bias: bool = struct.field(pytree_node=False, default=True)
+    in_channels: int = struct.field(pytree_node=False, default=1)
 
     @classmethod
     def create(
-        cls, depth: int, *, width: float = 1.0, batch_norm: bool = True, n_classes: int = 10
+        cls,
+        depth: int,
+        *,
+        width: float = 1.0,
+        batch_norm: bool = True,
+        n_classes: int = 10,
+        shortcut: str = "padding",
+        head_bias: bool = True,
+        in_channels: int = 1,
     ) -> ResNet:
         """Build the network after checking its arguments.
 
@@ -92,13 +112,19 @@ class ResNet(AbstractModel):
             Factor on the numbers of channels, which are rounded to whole ones.
         batch_norm : bool, default True
         n_classes : int, default 10
+        shortcut : {"padding", "projection"}
+        head_bias : bool, default True
+        in_channels : int, default 1
 
         Raises
         ------
         ValueError
             If the depth is not of the form 6n + 2 with n >= 1 (the message names the nearest that
-            is), the width leaves a stage without channels, or `n_classes` is not positive.
+            is), the width leaves a stage without channels, `n_classes` is not positive, or there
+            is no such shortcut.
         """
+        if shortcut not in SHORTCUTS:
+            raise unknown_name("shortcut", shortcut, SHORTCUTS)
         if depth != nearest_depth(depth):
             raise ValueError(
                 f"depth={depth} is not of the form 6n + 2 with n >= 1; the nearest is "
@@ -112,7 +138,8 @@ class ResNet(AbstractModel):
             )
         if n_classes < 1:
             raise ValueError(f"n_classes={n_classes} must be at least 1")
-        return cls((depth - 2) // 6, channels, batch_norm, n_classes)
+        n_blocks = (depth - 2) // 6
+        return cls(n_blocks, channels, batch_norm, n_classes, shortcut, head_bias, in_channels)
 
     @property
     def defaults(self) -> dict[str, float]:
@@ -120,13 +147,14 @@ class ResNet(AbstractModel):
         return {"skip": 1.0}
 
     @property
-    def propagates_nan(self) -> bool:
-        """True for images of 5 x 5 or more, the only ones that `apply` takes.
+    def nan_propagation(self) -> str:
+        """``"any"`` for images of 5 x 5 or more, the only ones that `apply` takes.
 
         Every kernel entry then reads a pixel, zero times not-a-number is not-a-number, the
         rectifier (a maximum) and BatchNorm pass it on, and the head reads every channel's mean.
+        A projection passes it on whatever `skip` is.
         """
-        return True
+        return "any"
 
     @property
     def drive(self) -> str:
@@ -138,6 +166,21 @@ class ResNet(AbstractModel):
         """``"float32"``: in float64 a step takes about six times as long on a CPU."""
         return "float32"
 
+    @property
+    def stochastic(self) -> bool:
+        """False."""
+        return False
+
+    @property
+    def slaved_stats(self) -> bool:
+        """True: BatchNorm in training mode normalises by the batch at hand."""
+        return True
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The first convolution, ``"in"``, and the head, ``"out"``."""
+        return ("in", "out")
+
     def init(self, key: jax.Array) -> dict[str, Any]:
         """Draw the weights in float64, and statistics of mean 0 and variance 1.
 
@@ -147,7 +190,7 @@ class ResNet(AbstractModel):
             ``params`` and ``stats``, nested dictionaries by layer; `stats` is empty without
             BatchNorm.
         """
-        images = jnp.zeros((1, SMALLEST_IMAGE, SMALLEST_IMAGE, 1), jnp.float64)
+        images = jnp.zeros((1, SMALLEST_IMAGE, SMALLEST_IMAGE, self.in_channels), jnp.float64)
         shapes = jax.eval_shape(self._network().init, key, images, 1.0)
         return {
             "params": _draw(key, shapes["params"]),
@@ -155,20 +198,25 @@ class ResNet(AbstractModel):
         }
 
     def apply(
-        self, params: Any, stats: Any, inputs: ArrayLike, hparams: Hparams
+        self,
+        params: Any,
+        stats: Any,
+        inputs: ArrayLike,
+        hparams: Hparams,
+        key: jax.Array | None = None,
     ) -> tuple[jax.Array, Any]:
-        """Return logits (N, n_classes) for images (N, side, side, 1) with side >= 5."""
-        images = jnp.asarray(inputs)
-        if images.ndim != 4 or min(images.shape[1:3]) < SMALLEST_IMAGE:
-            raise ValueError(
-                f"inputs of shape {images.shape} are not (N, side, side, 1) images with a side of "
-                f"at least {SMALLEST_IMAGE} pixels"
-            )
+        """Return logits (N, n_classes) for images (N, side, side, channels) with side >= 5."""
         variables = {"params": params, "batch_stats": stats}
         logits, updated = self._network().apply(
-            variables, images, hparams["skip"], mutable=["batch_stats"]
+            variables, _images(inputs), hparams["skip"], mutable=["batch_stats"]
         )
         return logits, updated.get("batch_stats", {})
+
+    def predict(self, params: Any, stats: Any, inputs: ArrayLike, hparams: Hparams) -> jax.Array:
+        """Return logits as `apply` does, with running statistics in place of the batch's."""
+        variables = {"params": params, "batch_stats": stats}
+        network = self._network(running=True)
+        return jnp.asarray(network.apply(variables, _images(inputs), hparams["skip"]))
 
     def layer_groups(self, params: Any) -> Any:
         """First convolution ``"in"``, head ``"out"``, everything else ``"hidden"``."""
@@ -177,8 +225,16 @@ class ResNet(AbstractModel):
             lambda path, _: groups.get(path[0].key, "hidden"), params
         )
 
-    def _network(self) -> nn.Module:
-        return _Network(self.n_blocks, self.channels, self.batch_norm, self.n_classes)
+    def _network(self, running: bool = False) -> nn.Module:
+        return _Network(
+            self.n_blocks,
+            self.channels,
+            self.batch_norm,
+            self.n_classes,
+            self.shortcut,
+            self.head_bias,
+            running,
+        )
 
 
 def nearest_depth(depth: int) -> int:
@@ -193,6 +249,9 @@ class _Network(nn.Module):
     channels: tuple[int, ...]
     batch_norm: bool
     n_classes: int
+    shortcut: str
+    head_bias: bool
+    running: bool
 
     @nn.compact
     def __call__(self, images: jax.Array, skip: ArrayLike) -> jax.Array:
@@ -203,24 +262,41 @@ class _Network(nn.Module):
                 name = f"stage{stage}_block{block}"
                 y = nn.relu(self._convolve(x, channels, stride, f"{name}_conv1"))
                 y = self._convolve(y, channels, 1, f"{name}_conv2")
-                x = nn.relu(y + skip * _shortcut(x, channels, stride))
-        return nn.Dense(self.n_classes, name="head")(jnp.mean(x, axis=(1, 2)))
+                if stride > 1 and self.shortcut == "projection":
+                    past = self._convolve(x, channels, stride, f"{name}_shortcut", side=1)
+                else:
+                    past = _shortcut(x, channels, stride)
+                x = nn.relu(y + skip * past)
+        head = nn.Dense(self.n_classes, use_bias=self.head_bias, name="head")
+        return head(jnp.mean(x, axis=(1, 2)))
 
-    def _convolve(self, x: jax.Array, channels: int, stride: int, name: str) -> jax.Array:
-        """Apply a 3 x 3 convolution, then BatchNorm or a bias."""
+    def _convolve(
+        self, x: jax.Array, channels: int, stride: int, name: str, side: int = 3
+    ) -> jax.Array:
+        """Apply a convolution of side 3 or 1, then BatchNorm or a bias."""
         x = nn.Conv(
             channels,
-            (3, 3),
+            (side, side),
             strides=stride,
-            padding=1,
+            padding=side // 2,
             use_bias=not self.batch_norm,
             name=name,
         )(x)
         if not self.batch_norm:
             return x
         # The variance as a mean of squared deviations: the one-pass formula cancels in float32.
-        normalise = nn.BatchNorm(False, use_fast_variance=False, name=f"{name}_norm")
+        normalise = nn.BatchNorm(self.running, use_fast_variance=False, name=f"{name}_norm")
         return normalise(x)
+
+
+def _images(inputs: ArrayLike) -> jax.Array:
+    images = jnp.asarray(inputs)
+    if images.ndim != 4 or min(images.shape[1:3]) < SMALLEST_IMAGE:
+        raise ValueError(
+            f"inputs of shape {images.shape} are not (N, side, side, channels) images with a side "
+            f"of at least {SMALLEST_IMAGE} pixels"
+        )
+    return images
 
 
 def _draw(key: jax.Array, shapes: Any) -> Any:

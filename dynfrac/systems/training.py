@@ -7,12 +7,15 @@ from typing import Any, final
 
 import jax
 import jax.numpy as jnp
+import optax
 from flax import struct
 from jax.typing import ArrayLike
 
 from dynfrac.systems.abstract import AbstractMap, Hparams, unknown_name
 from dynfrac.systems.batches import AbstractBatches, Dataset, FullBatch
+from dynfrac.systems.losses import LabelNoise, accuracy, weighted_mean
 from dynfrac.systems.models import AbstractModel
+from dynfrac.systems.numerics import DTYPES, cast_floats
 from dynfrac.systems.optimizers import Optimizer
 
 
@@ -27,8 +30,8 @@ class TrainingState(struct.PyTreeNode):
     opt_state : pytree
         Optimizer buffers; integer leaves are step counters.
     stats : pytree of float arrays
-        Running statistics of BatchNorm layers. Training reads the statistics of the batch, never
-        these, so they are slaved to the weights.
+        Running statistics. Those of BatchNorm are slaved to the weights: training reads the
+        statistics of the batch, never these.
     """
 
     params: Any
@@ -40,23 +43,33 @@ class TrainingState(struct.PyTreeNode):
 class TrainingMap(AbstractMap):
     """The training of a network, one step at a time.
 
+    `dynfrac.training_map` makes one from a network as people write it.
+
     Attributes
     ----------
     model : AbstractModel
     optimizer : Optimizer
         From `make_optimizer`.
     loss : callable
-        ``loss(outputs, targets) -> scalar``, a function of a module (it is part of the key of the
-        compilation cache).
+        ``loss(outputs, targets) -> scalar``, a mean over the examples and a function of a module
+        (it is part of the key of the compilation cache).
     data : Dataset
+        What the network is trained on.
     batches : AbstractBatches
         `FullBatch`, or a fixed `MinibatchStream`.
     variables : dict, optional
-        ``{"params": ..., "stats": ...}`` before scaling and offset. Drawn from `seed` when absent.
+        ``{"params": ..., "stats": ...}`` before scaling and offset. Absent: drawn from the
+        hyperparameter ``seed``.
     seed : int, default 0
-        Key of the initial weights; used only when `variables` is absent.
+        Default of the hyperparameter ``seed``, and key of the dropout masks.
     settings : tuple of (str, float)
         Values that replace the defaults of this map's hyperparameters.
+    test : Dataset, optional
+        What test loss and accuracy are taken on.
+    noise : LabelNoise, optional
+        What wrong targets are taken from; brings the hyperparameter ``label_noise``.
+    key_of : callable, default `jax.random.PRNGKey`
+        ``key_of(seed)`` is the key of the initial weights.
 
     Notes
     -----
@@ -64,17 +77,30 @@ class TrainingMap(AbstractMap):
 
     ``lr``
         Learning rate of every layer (default 0.1).
-    ``lr_in``, ``lr_out``
-        Learning rates of the first and the last layer; not-a-number, their default, means `lr`.
+    ``lr_NAME``
+        Learning rate of a layer group of the model, such as ``lr_in`` and ``lr_out``; not-a-number,
+        the default, means `lr`.
     ``weight_offset``
         Added once to every parameter, at initialisation (default 0).
     ``input_offset_per_step``
-        Added to the first layer's weights at *every* step before the gradient is taken; the loss
-        is recorded at the shifted weights (default 0).
+        Added to the first layer's weights (group ``in``) at *every* step before the gradient is
+        taken; the loss is recorded at the shifted weights (default 0).
     ``init_scale``
         Factor on every initial parameter (default 1).
+    ``seed``
+        Of the initial weights; only where `variables` is absent.
+    ``label_noise``
+        Share of the training examples whose target is another example's (default 0).
+    ``batch_size``
+        How many examples of each minibatch count; only with an adjustable stream (default all).
 
-    The recorded loss (`observe`) is always that of all the data, whatever the batches are.
+    The recorded loss (`observe`) is always that of all the training data, whatever the batches are,
+    in training mode: BatchNorm uses the statistics of these data. A model with dropout is observed
+    in evaluation mode instead, without dropout and with running statistics. Test loss and accuracy
+    (`metrics`) are taken in evaluation mode.
+
+    In bfloat16 the state is bfloat16 and the hyperparameters are float32; a step computes its
+    update in the wider type and rounds it to the state's.
     """
 
     model: AbstractModel
@@ -83,22 +109,28 @@ class TrainingMap(AbstractMap):
     data: Dataset
     batches: AbstractBatches = struct.field(default_factory=FullBatch)
     variables: Any = None
-    seed: int = struct.field(pytree_node=False, default=0)
+    seed: Any = 0
     settings: tuple[tuple[str, float], ...] = struct.field(pytree_node=False, default=())
+    test: Dataset | None = None
+    noise: LabelNoise | None = None
+    key_of: Callable[[Any], jax.Array] = struct.field(pytree_node=False, default=jax.random.PRNGKey)
 
-    # Not a field: the statistics never feed back, for any model.
-    slaved = ("stats",)
+    # Not fields. Random numbers and data are cast to any of these types.
+    dtypes = (*DTYPES, "bfloat16")
 
     @property
     def defaults(self) -> dict[str, float]:
         """Every hyperparameter with its default; see the class notes."""
+        groups = self.model.groups
         values = {
             "lr": 0.1,
-            "lr_in": float("nan"),
-            "lr_out": float("nan"),
+            **{f"lr_{group}": float("nan") for group in groups},
             "weight_offset": 0.0,
-            "input_offset_per_step": 0.0,
+            **({"input_offset_per_step": 0.0} if "in" in groups else {}),
             "init_scale": 1.0,
+            **({"seed": float(self.seed)} if self.variables is None else {}),
+            **({"label_noise": 0.0} if self.noise is not None else {}),
+            **({"batch_size": float(self.batches.indices.shape[1])} if self._adjustable else {}),
             **dict(self.optimizer.parameters),
             **self.model.defaults,
         }
@@ -107,6 +139,11 @@ class TrainingMap(AbstractMap):
                 raise unknown_name("hyperparameter", name, values)
             values[name] = value
         return values
+
+    @property
+    def slaved(self) -> tuple[str, ...]:
+        """The statistics, if they never feed back."""
+        return ("stats",) if self.model.slaved_stats else ()
 
     @property
     def drive(self) -> str:
@@ -122,38 +159,70 @@ class TrainingMap(AbstractMap):
         """Return scaled and shifted initial weights, fresh buffers and statistics."""
         variables = self.variables
         if variables is None:
-            variables = self.model.init(jax.random.PRNGKey(self.seed))
+            variables = self.model.init(self.key_of(jnp.asarray(hparams["seed"], jnp.int32)))
         scale, offset = hparams["init_scale"], hparams["weight_offset"]
         params = jax.tree.map(lambda w: jnp.asarray(w) * scale + offset, variables["params"])
         stats = jax.tree.map(jnp.asarray, variables["stats"])
+        # In the type of the weights: a counter or buffer made in a wider one would not be kept.
         return TrainingState(params, self.optimizer.transform(hparams).init(params), stats)
 
     def step(self, state: TrainingState, hparams: Hparams, t: ArrayLike) -> TrainingState:
         """Take one optimizer step on the examples of step `t`."""
         params = self._shift(state.params, hparams)
-        batch = self.batches.select(self.data, t)
+        batch, noise = self.batches.select((self.data, self.noise), t)
+        batch = _with_noise(batch, noise, hparams)
+        key = jax.random.fold_in(self.key_of(self.seed), t) if self.model.stochastic else None
         gradient, stats = jax.grad(self._objective, has_aux=True)(
-            params, state.stats, batch, hparams
+            params, state.stats, batch, hparams, key, weighted=self._adjustable
         )
         transform = self.optimizer.transform(hparams)
-        direction, opt_state = transform.update(gradient, state.opt_state, params)
-        rates = self._rates(params, hparams)
-        params = jax.tree.map(lambda w, r, d: w - r * d, params, rates, direction)
-        return TrainingState(params, opt_state, stats)
+        update, opt_state = transform.update(gradient, state.opt_state, params)
+        params = self._move(params, update, hparams)
+        return _like(state, TrainingState(params, opt_state, stats))
 
     def observe(self, state: TrainingState, hparams: Hparams) -> jax.Array:
         """Return the loss over all the data at the (shifted) weights, before any update."""
         params = self._shift(state.params, hparams)
-        return self._objective(params, state.stats, self.data, hparams)[0]
+        data = _with_noise(self.data, self.noise, hparams)
+        if self.model.stochastic:
+            return self._predicted_loss(params, state.stats, data, hparams)
+        return self._objective(params, state.stats, data, hparams, None)[0]
+
+    def metrics(self, state: TrainingState, hparams: Hparams) -> dict[str, jax.Array]:
+        """Return what may be recorded besides the loss, at the (shifted) weights.
+
+        Returns
+        -------
+        dict
+            ``test_loss`` if there are test data; for classes also ``accuracy``, the share of the
+            test data (or without them of the training data) that is classified rightly, and
+            ``train_accuracy``. Not-a-number where outputs are not finite.
+        """
+        params = self._shift(state.params, hparams)
+        data = _with_noise(self.data, self.noise, hparams)
+        values: dict[str, jax.Array] = {}
+        if self.test is not None:
+            values["test_loss"] = self._predicted_loss(params, state.stats, self.test, hparams)
+        if jnp.issubdtype(jnp.result_type(self.data.targets), jnp.integer):
+            outputs = self._predict(params, state.stats, data, hparams)
+            values["train_accuracy"] = accuracy(outputs, jnp.asarray(data.targets))
+            values["accuracy"] = values["train_accuracy"]
+            if self.test is not None:
+                outputs = self._predict(params, state.stats, self.test, hparams)
+                values["accuracy"] = accuracy(outputs, jnp.asarray(self.test.targets))
+        return values
 
     def is_doomed(self, state: TrainingState) -> jax.Array:
-        """Whether a weight is not-a-number and the model is known to pass that on for ever.
+        """Whether weights are not-a-number and the model is known to pass that on for ever.
 
         Updates are added to the weights, and anything added to a not-a-number is one.
         """
-        if not self.model.propagates_nan:
+        reach = self.model.nan_propagation
+        if reach == "unknown":
             return jnp.asarray(False)
-        return jnp.any(jnp.stack([jnp.any(jnp.isnan(w)) for w in jax.tree.leaves(state.params)]))
+        within = jnp.any if reach == "any" else jnp.all
+        spoilt = jnp.stack([within(jnp.isnan(w)) for w in jax.tree.leaves(state.params)])
+        return within(spoilt)
 
     def stability_threshold(self, hparams: Hparams) -> float | None:
         """Largest stable sharpness: 2/lr for gradient descent, (2 + 2 m)/lr for heavy ball.
@@ -161,12 +230,13 @@ class TrainingMap(AbstractMap):
         Returns
         -------
         float or None
-            None where no closed form applies: minibatches, other optimizers, or layers with
-            different learning rates.
+            None where no closed form applies: minibatches, dropout, other optimizers, or layers
+            with different learning rates.
         """
         lr = float(hparams["lr"])
-        groups = (float(hparams["lr_in"]), float(hparams["lr_out"]))
-        if not isinstance(self.batches, FullBatch) or any(g == g and g != lr for g in groups):
+        rates = (float(hparams[f"lr_{group}"]) for group in self.model.groups)
+        full = isinstance(self.batches, FullBatch) and not self.model.stochastic
+        if not full or any(rate == rate and rate != lr for rate in rates):
             return None
         if self.optimizer.name == "sgd":
             return 2 / lr
@@ -174,21 +244,79 @@ class TrainingMap(AbstractMap):
             return (2 + 2 * float(hparams["momentum"])) / lr
         return None
 
+    @property
+    def _adjustable(self) -> bool:
+        return getattr(self.batches, "adjustable", False)
+
     def _objective(
-        self, params: Any, stats: Any, batch: Dataset, hparams: Hparams
+        self,
+        params: Any,
+        stats: Any,
+        batch: Dataset,
+        hparams: Hparams,
+        key: jax.Array | None,
+        weighted: bool = False,
     ) -> tuple[jax.Array, Any]:
-        outputs, stats = self.model.apply(params, stats, batch.inputs, hparams)
-        return self.loss(outputs, jnp.asarray(batch.targets)), stats
+        """Return the loss in training mode, and the new statistics."""
+        inner = _forward_hparams(hparams, params)
+        outputs, stats = self.model.apply(params, stats, batch.inputs, inner, key)
+        outputs, targets = _at_least_float32(outputs), jnp.asarray(batch.targets)
+        if weighted:
+            return weighted_mean(self.loss, outputs, targets, hparams["batch_size"]), stats
+        return self.loss(outputs, targets), stats
+
+    def _predict(self, params: Any, stats: Any, data: Dataset, hparams: Hparams) -> jax.Array:
+        inner = _forward_hparams(hparams, params)
+        return _at_least_float32(self.model.predict(params, stats, data.inputs, inner))
+
+    def _predicted_loss(
+        self, params: Any, stats: Any, data: Dataset, hparams: Hparams
+    ) -> jax.Array:
+        return self.loss(self._predict(params, stats, data, hparams), jnp.asarray(data.targets))
 
     def _shift(self, params: Any, hparams: Hparams) -> Any:
+        if "in" not in self.model.groups:
+            return params
         offset = hparams["input_offset_per_step"]
         groups = self.model.layer_groups(params)
-        return jax.tree.map(lambda w, g: w + offset if g == "in" else w, params, groups)
+        return jax.tree.map(
+            lambda w, g: (w + offset).astype(w.dtype) if g == "in" else w, params, groups
+        )
 
-    def _rates(self, params: Any, hparams: Hparams) -> Any:
-        """Learning rate of every leaf of the parameters."""
-        rates = {"hidden": hparams["lr"]}
-        for group in ("in", "out"):
-            own = hparams[f"lr_{group}"]
-            rates[group] = jnp.where(jnp.isnan(own), hparams["lr"], own)
-        return jax.tree.map(lambda g: rates[g], self.model.layer_groups(params))
+    def _move(self, params: Any, update: Any, hparams: Hparams) -> Any:
+        """Apply an update, or a direction times the learning rate of each layer group."""
+        groups = self.model.layer_groups(params)
+        if self.optimizer.includes_rate:
+            factors = {g: self._rate(g, hparams) / hparams["lr"] for g in self.model.groups}
+            update = jax.tree.map(lambda u, g: u * factors.get(g, 1.0), update, groups)
+            return optax.apply_updates(params, update)
+        rates = {g: self._rate(g, hparams) for g in self.model.groups}
+        return jax.tree.map(
+            lambda w, d, g: w - rates.get(g, hparams["lr"]) * d, params, update, groups
+        )
+
+    def _rate(self, group: str, hparams: Hparams) -> jax.Array:
+        own = hparams[f"lr_{group}"]
+        return jnp.where(jnp.isnan(own), hparams["lr"], own)
+
+
+def _with_noise(data: Dataset, noise: LabelNoise | None, hparams: Hparams) -> Dataset:
+    return data if noise is None else noise.applied(data, hparams["label_noise"])
+
+
+def _forward_hparams(hparams: Hparams, params: Any) -> Hparams:
+    """Bring hyperparameters to the type of the weights: no layer mixes two float types."""
+    real = jnp.result_type(*(w for w in jax.tree.leaves(params) if jnp.isrealobj(w)))
+    return hparams if real != jnp.bfloat16 else cast_floats(dict(hparams), real)
+
+
+def _at_least_float32(outputs: jax.Array) -> jax.Array:
+    """Losses of bfloat16 networks are computed in float32, as usual in mixed precision."""
+    return outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))
+
+
+def _like(old: TrainingState, new: TrainingState) -> TrainingState:
+    """Round a state to the types of the one before; other differences are left to be found."""
+    if jax.tree.structure(old) != jax.tree.structure(new):
+        return new
+    return jax.tree.map(lambda a, b: jnp.asarray(b).astype(jnp.asarray(a).dtype), old, new)

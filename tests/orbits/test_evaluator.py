@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import struct
 
-from dynfrac.orbits import evaluator
+from dynfrac.orbits import evaluator, kernels
 from dynfrac.orbits.evaluator import default_lanes, evaluate, is_autonomous
 from dynfrac.orbits.outcomes import Status
 from dynfrac.orbits.rules import PublishedRule, close_record, start_record, update_record
@@ -80,7 +80,7 @@ def test_early_exit_and_repacking_equal_the_plain_loop(batch):
 def test_nothing_changes_when_no_run_may_leave_early(tanh, monkeypatch):
     hparams = grid(12)
     early = evaluate(tanh, hparams, n_steps=130)
-    monkeypatch.setattr(evaluator, "is_autonomous", lambda map_: False)
+    monkeypatch.setattr(evaluator, "is_autonomous", lambda *_: False)
     monkeypatch.setattr(type(tanh), "is_doomed", lambda self, state: jnp.asarray(False))
     jax.clear_caches()  # the compiled chunk holds the old method
     full = evaluate(tanh, hparams, n_steps=130)
@@ -160,10 +160,10 @@ def test_stepping_from_the_host_takes_every_lane_of_a_batch(lanes):
 
 def test_states_that_differ_in_the_sign_of_zero_are_not_the_same():
     plus, minus, nan = (jnp.full((1, 2), v) for v in (0.0, -0.0, jnp.nan))
-    assert evaluator._equal_bits(plus, plus)[0] and evaluator._equal_bits(nan, nan)[0]
-    assert not evaluator._equal_bits(plus, minus)[0]
-    assert evaluator._equal_bits(nan + 0j, nan + 0j)[0]
-    assert not evaluator._equal_bits(jax.lax.complex(plus, plus), jax.lax.complex(plus, minus))[0]
+    assert kernels._equal_bits(plus, plus)[0] and kernels._equal_bits(nan, nan)[0]
+    assert not kernels._equal_bits(plus, minus)[0]
+    assert kernels._equal_bits(nan + 0j, nan + 0j)[0]
+    assert not kernels._equal_bits(jax.lax.complex(plus, plus), jax.lax.complex(plus, minus))[0]
 
 
 TRACED = []

@@ -128,7 +128,7 @@ def test_seeds_draw_other_weights_for_the_same_data():
         (
             make_architecture,
             "resnt20",
-            "unknown architecture 'resnt20'; did you mean 'resnet{6n+2}'? known: mlp, mnist-mlp, ",
+            "unknown architecture 'resnt20'; did you mean 'resnet{6n+2}'? known: cnn, linear, mlp, ",
         ),
         (make_architecture, "resnet", "did you mean 'resnet{6n+2}'?"),
         (make_architecture, "resnet21", "depths are 6n + 2; the nearest is resnet20"),
@@ -198,7 +198,7 @@ def test_maps_of_a_users_own(own, make):
         ("own_maps:bowl", {}, "own_maps:bowl needs the argument curvature"),
         ("own_maps:fails", {}, "own_maps:fails raised RuntimeError: no luck today"),
         ("own_maps:number", {}, "own_maps:number returned an int, not a map"),
-        ("own_maps:network", {}, "returned a flax module, which by itself has no data"),
+        ("own_maps:network", {}, "returned a Dense, not a map; a network is asked for with --arch"),
         ("own maps:henon", {}, "is not an import path; write package.module:factory"),
         (":henon", {}, "is not an import path"),
         ("own_maps:", {}, "is not an import path"),

@@ -5,7 +5,7 @@ import types
 
 import jax
 
-from dynfrac.systems.factories import make_imported
+from dynfrac.systems.factories import call_imported
 from dynfrac.systems.toys import Henon
 
 
@@ -19,7 +19,7 @@ def test_a_factory_sees_the_numerical_setting_of_the_package(monkeypatch):
     module = types.ModuleType("own_factories")
     module.factory = factory
     monkeypatch.setitem(sys.modules, "own_factories", module)
-    make_imported("own_factories:factory", {})
+    call_imported("own_factories:factory", factory, {})
     # The suite runs in 64 bits anyway; only the package asks for exact products.
     assert seen == [(True, "highest")]
     assert jax.config.jax_default_matmul_precision is None

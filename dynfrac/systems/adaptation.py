@@ -1,0 +1,291 @@
+"""From a network as people write it to a model: recognise it, try it on the data, adapt it.
+
+Everything that can be wrong with a network is found out here, on the host and before any training:
+a call that dynfrac cannot make, an exception inside, outputs that do not fit the targets.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen, nnx
+
+from dynfrac.systems.abstract import unknown_name
+from dynfrac.systems.adapters import (
+    FunctionModel,
+    Groups,
+    LinenModel,
+    NnxModel,
+    Traits,
+    path_name,
+    split_module,
+)
+from dynfrac.systems.batches import Dataset
+from dynfrac.systems.importing import in_words, with_article
+from dynfrac.systems.models import AbstractModel
+from dynfrac.systems.numerics import cast_floats
+from dynfrac.systems.signatures import read_signature
+
+Loss = Callable[[jax.Array, jax.Array], jax.Array]
+Adapter = LinenModel | NnxModel | FunctionModel
+
+_PROBE = 2
+"""Examples that a network is tried on."""
+
+
+def is_network(thing: Any) -> bool:
+    """Whether `adapt_network` can make something of an object."""
+    pair = isinstance(thing, tuple) and len(thing) == 2 and any(map(callable, thing))
+    module = isinstance(thing, linen.Module | nnx.Module | AbstractModel)
+    return module or pair or takes_rngs(thing)
+
+
+def takes_rngs(thing: Any) -> bool:
+    """Whether an object draws an nnx module when it is called: it has an argument ``rngs``."""
+    if not callable(thing) or isinstance(thing, linen.Module | nnx.Module):
+        return False
+    try:
+        return "rngs" in inspect.signature(thing).parameters
+    except ValueError:  # some built-in callables do not say what they take
+        return False
+
+
+def adapt_network(
+    network: Any,
+    data: Dataset,
+    *,
+    n_classes: int | None,
+    loss: Loss,
+    groups: Mapping[str, str | tuple[str, ...]] | None = None,
+) -> AbstractModel:
+    """Make a model of a network, after trying it on the data.
+
+    Parameters
+    ----------
+    network : flax module, nnx class, or pair
+        A linen module; an nnx module, or a class or function that makes one from ``rngs``; a pair
+        ``(params, apply)`` of initial parameters and a function ``apply(params, inputs)``; or a
+        pair ``(init, apply)`` of functions, ``init(key)`` returning the parameters.
+    data : Dataset
+        What it will be trained on.
+    n_classes : int or None
+        Number of classes, None for regression.
+    loss : callable
+        ``loss(outputs, targets) -> scalar``, a mean over the examples.
+    groups : mapping of str to str or tuple of str, optional
+        Layer groups that get learning rates of their own: name -> beginnings of the paths of their
+        parameters, as in ``{"in": "Dense_0", "out": "Dense_2"}``.
+
+    Returns
+    -------
+    AbstractModel
+
+    Raises
+    ------
+    ValueError
+        In one sentence, if the network cannot be called, raises, returns outputs that do not fit
+        the targets, has no parameters, or `groups` names parameters that it does not have.
+
+    Notes
+    -----
+    Call it within `dynfrac.systems.numerics.precision`. Hyperparameters and switches of the call
+    are read from its signature (`dynfrac.systems.signatures`). A network with a convolution is
+    stepped from the host on a CPU and prefers float32.
+    """
+    example = _first(data)
+    made = _wrap(network, example)
+    variables = _variables(made, example)
+    made = made.replace(traits=made.traits.replace(groups=_groups(groups, variables["params"])))
+    traits = made.traits.replace(
+        stochastic=made.draws(variables), slaved_stats=not made.remembers(variables)
+    )
+    made = made.replace(traits=traits)
+    check_fit(made, traits.name, data, n_classes)
+    if _convolves(made, variables, example):
+        traits = traits.replace(drive="host", preferred_dtype="float32")
+    if not traits.call.hparams and _spoilt_by_nan(made, variables, example, loss):
+        traits = traits.replace(nan_propagation="all")
+    return made.replace(traits=traits)
+
+
+def _wrap(network: Any, example: Dataset) -> Adapter:
+    """Choose the adapter of a network."""
+    if isinstance(network, linen.Module):
+        call = read_signature(network.__call__, 1)
+        name = type(network).__name__
+        return LinenModel(Traits(name, call), network, np.asarray(example.inputs)[:1])
+    if isinstance(network, nnx.Module) or takes_rngs(network):
+        return _wrap_nnx(network)
+    if isinstance(network, tuple) and len(network) == 2:
+        first, second = network
+        if callable(second):
+            create, given = (first, None) if callable(first) else (None, first)
+            function = second
+        elif callable(first):
+            create, given, function = None, second, first
+        else:
+            raise ValueError(_what_is_wanted(network))
+        given = jax.tree.map(np.asarray, given)
+        name = getattr(function, "__name__", "the function")
+        return FunctionModel(Traits(name, read_signature(function, 2)), function, given, create)
+    raise ValueError(_what_is_wanted(network))
+
+
+def _wrap_nnx(network: Any) -> NnxModel:
+    create = None
+    if not isinstance(network, nnx.Module):
+        create, name = network, getattr(network, "__name__", "the factory of the network")
+        network = _attempt(name, lambda: create(rngs=nnx.Rngs(0)))
+        if not isinstance(network, nnx.Module):
+            raise ValueError(_what_is_wanted(network))
+    network.train()
+    training, variables, random = split_module(network)
+    network.eval()
+    evaluation = split_module(network)[0]
+    network.train()
+    places = tuple(
+        (tuple(entry.key for entry in path), jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key))
+        for path, leaf in jax.tree_util.tree_leaves_with_path(random)
+    )
+    given = None if create is not None else jax.tree.map(np.asarray, variables)
+    call = read_signature(network.__call__, 1)
+    traits = Traits(type(network).__name__, call)
+    return NnxModel(traits, training, evaluation, places, given, create)
+
+
+def _variables(model: Adapter, example: Dataset) -> dict[str, Any]:
+    """Draw a first set of variables, only their shapes where they need not be computed."""
+    variables = _attempt(
+        model.traits.name, lambda: jax.eval_shape(model.init, jax.random.PRNGKey(0))
+    )
+    if not any(_is_float(leaf) for leaf in jax.tree.leaves(variables["params"])):
+        raise ValueError(
+            f"{model.traits.name} has no floating-point parameters, so there is nothing to train"
+        )
+    return variables
+
+
+def check_fit(model: AbstractModel, name: str, data: Dataset, n_classes: int | None) -> None:
+    """Raise unless training and evaluation calls work and their outputs fit the targets.
+
+    Parameters
+    ----------
+    model : AbstractModel
+    name : str
+        What errors call it.
+    data : Dataset
+        Two of its examples are tried, without computing anything.
+    n_classes : int or None
+        None for regression.
+
+    Raises
+    ------
+    ValueError
+        With the shapes, or with what the model raised.
+    """
+    example = _first(data)
+    key = jax.random.PRNGKey(0) if model.stochastic else None
+    shape, targets = np.shape(example.inputs), np.shape(example.targets)
+
+    def train(params: Any, stats: Any) -> Any:
+        return model.apply(params, stats, example.inputs, model.defaults, key)[0]
+
+    def predict(params: Any, stats: Any) -> Any:
+        return model.predict(params, stats, example.inputs, model.defaults)
+
+    variables = jax.eval_shape(model.init, jax.random.PRNGKey(0))
+    tensors = _in_float64(variables["params"]), _in_float64(variables["stats"])
+    failure = f"{name} fails on inputs of shape {shape}"
+    outputs = _attempt(failure, jax.eval_shape, train, *tensors)
+    _attempt(f"{failure} in evaluation mode", jax.eval_shape, predict, *tensors)
+    if not hasattr(outputs, "shape"):
+        kind = with_article(type(outputs).__name__)
+        raise ValueError(f"{name} returns {kind} where one array of outputs is needed")
+    if n_classes is None:
+        wanted = targets
+        fits = outputs.shape == targets
+    else:
+        wanted = (*targets, n_classes)
+        fits = outputs.shape[:-1] == targets and outputs.shape[-1] >= n_classes
+    if not fits:
+        what = "targets" if n_classes is None else f"labels of {n_classes} classes"
+        raise ValueError(
+            f"{name} returns outputs of shape {outputs.shape} for inputs of shape {shape}, which "
+            f"do not fit {what} of shape {targets}; let it return {wanted}"
+        )
+
+
+def _in_float64(tree: Any) -> Any:
+    """Return shapes and types as they are in a float64 run."""
+    return jax.eval_shape(lambda t: cast_floats(t, "float64"), tree)
+
+
+def _convolves(model: Adapter, variables: Any, example: Dataset) -> bool:
+    key = jax.random.PRNGKey(0) if model.stochastic else None
+    closed = jax.make_jaxpr(lambda p, s: model.apply(p, s, example.inputs, model.defaults, key)[0])(
+        _in_float64(variables["params"]), _in_float64(variables["stats"])
+    )
+    return "conv_general_dilated" in str(closed)
+
+
+def _spoilt_by_nan(model: Adapter, variables: Any, example: Dataset, loss: Loss) -> bool:
+    """Whether the loss is not-a-number once every parameter is, tried on two examples.
+
+    The loss is a mean over the examples and nothing but parameters varies from run to run, so two
+    examples stand for all data, and one trial for all later steps.
+    """
+    if not model.slaved_stats:
+        return False
+    ruined = jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), variables["params"])
+    stats = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), variables["stats"])
+    if not all(_is_float(leaf) for leaf in jax.tree.leaves(ruined)):
+        return False
+    predicted = model.predict(ruined, stats, example.inputs, {})
+    outputs = [predicted]
+    if not model.stochastic:
+        outputs.append(model.apply(ruined, stats, example.inputs, {})[0])
+    targets = jnp.asarray(example.targets)
+    return all(bool(jnp.isnan(loss(values, targets))) for values in outputs)
+
+
+def _groups(groups: Mapping[str, str | tuple[str, ...]] | None, params: Any) -> Groups:
+    """Check the declared layer groups against the names of the parameters."""
+    paths = [path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    checked = []
+    for name, beginnings in (groups or {}).items():
+        listed = (beginnings,) if isinstance(beginnings, str) else tuple(beginnings)
+        for beginning in listed:
+            if not any(p == beginning or p.startswith(f"{beginning}/") for p in paths):
+                tops = dict.fromkeys(p.rpartition("/")[0] or p for p in paths)
+                raise unknown_name(f"parameters of layer group {name}:", beginning, tops)
+        checked.append((name, listed))
+    return tuple(checked)
+
+
+def _first(data: Dataset) -> Dataset:
+    """Return the examples that a network is tried on."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[:_PROBE], data)
+
+
+def _attempt(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call something of the user's and put what goes wrong into one sentence."""
+    try:
+        return function(*arguments)
+    except Exception as error:
+        raise ValueError(f"{what}: {in_words(error)}") from error
+
+
+def _is_float(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jnp.floating)
+
+
+def _what_is_wanted(network: Any) -> str:
+    return (
+        f"{with_article(type(network).__name__)} is not a network; give a flax module (linen or "
+        "nnx) or a pair (params, apply) with outputs = apply(params, inputs)"
+    )

@@ -1,0 +1,286 @@
+"""The one place where a network, data and an optimizer become a map."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from dynfrac.systems.abstract import unknown_name
+from dynfrac.systems.adaptation import adapt_network, check_fit
+from dynfrac.systems.batches import (
+    ORDERS,
+    AbstractBatches,
+    Dataset,
+    FullBatch,
+    epoch_stream,
+    minibatch_stream,
+)
+from dynfrac.systems.datasets import SOURCES, TrainingData, load_data
+from dynfrac.systems.importing import import_callable, is_import_path
+from dynfrac.systems.losses import LOSSES, Loss, cross_entropy, draw_label_noise, mean_squared_error
+from dynfrac.systems.models import AbstractModel
+from dynfrac.systems.numerics import precision
+from dynfrac.systems.optimizers import Optimizer, make_optimizer
+from dynfrac.systems.training import TrainingMap
+
+N_EXAMPLES = 256
+"""Examples of a named source, for training and for testing, unless told how many."""
+
+DRAWN = "drawn"
+"""The order of minibatches that are drawn with replacement, as in the published code."""
+
+
+def training_map(
+    network: Any,
+    data: str | TrainingData | Dataset | tuple[Any, Any] = "mini",
+    *,
+    optimizer: str | Optimizer = "sgd",
+    loss: str | Loss | None = None,
+    batch: int | None = None,
+    largest_batch: int | None = None,
+    order: str = "reshuffled",
+    n_steps: int = 500,
+    n_data: int | None = None,
+    n_test: int | None = None,
+    image_size: int | None = None,
+    flat: bool | None = None,
+    groups: Mapping[str, Any] | str | None = None,
+    lr: float | None = None,
+    seed: int | None = 0,
+    settings: Mapping[str, float] | None = None,
+) -> TrainingMap:
+    """Return the training of a network as a map.
+
+    Parameters
+    ----------
+    network : flax module, pair of parameters and function, or AbstractModel
+        A linen module; an nnx module, or a class of them that takes ``rngs``; a pair ``(params,
+        apply)`` with ``apply(params, inputs) -> outputs``, or ``(init, apply)`` with ``init(key) ->
+        params``. Arguments of the call named ``train`` or ``deterministic`` are set for training
+        and evaluation; those with a float default become hyperparameters.
+    data : str, TrainingData, Dataset or (inputs, targets)
+        Name of a source (`dynfrac list data`), path of an ``.npz`` file, or the data themselves.
+        Integer targets are classes, float targets are regressed on.
+    optimizer : str or Optimizer
+        Parts joined by ``+``, such as ``"clip+adam+warmup"``, or ``package.module:factory``.
+    loss : str or callable, optional
+        ``"cross-entropy"`` (the default for classes), ``"mse"`` (the default otherwise),
+        ``package.module:function``, or a function of outputs and targets that is a mean over the
+        examples.
+    batch : int, optional
+        Examples a step; absent means all the data at every step: gradient descent.
+    largest_batch : int, optional
+        In place of `batch`: so many examples are drawn for each step, and the hyperparameter
+        ``batch_size`` says how many of them count.
+    order : {"reshuffled", "fixed", "sequential", "drawn"}
+        Of the minibatches: epochs in a new order each, in the same random order, in the order of
+        the data, or draws with replacement. It is fixed by a seed of its own, the same for all.
+    n_steps : int, default 500
+        Length of the minibatch stream, which a longer run repeats.
+    n_data, n_test : int, optional
+        Examples to train and to test on, the first of the source. Absent: 256 each of a named
+        source, all of a file.
+    image_size : int, optional
+        Side of the images of the sources ``mini`` and ``mnist``.
+    flat : bool, optional
+        Whether inputs are rows of numbers. Absent: images as they are, and rows if the network
+        does not take them.
+    groups : mapping, optional
+        Layer groups with learning rates of their own, ``lr_NAME``: name -> path of the parameters,
+        or several, such as ``{"in": "Dense_0"}``; or as text, ``"in:Dense_0,out:Dense_2"``.
+    lr : float, optional
+        Default learning rate; the optimizer's, else 0.1.
+    seed : int or None, default 0
+        Of the initial weights and of dropout. None: ``seed`` is a hyperparameter.
+    settings : mapping, optional
+        Other defaults of hyperparameters.
+
+    Returns
+    -------
+    TrainingMap
+
+    Raises
+    ------
+    ValueError
+        In one sentence, for whatever does not fit, before anything is trained.
+
+    Examples
+    --------
+    >>> from flax import linen as nn
+    >>> map_ = training_map(nn.Dense(10), optimizer="momentum", n_data=32, flat=True)
+    >>> map_.defaults["momentum"]
+    0.9
+    """
+    if batch is not None and largest_batch is not None:
+        raise ValueError("batch and largest_batch exclude each other; give one of them")
+    rule = make_optimizer(optimizer) if isinstance(optimizer, str) else optimizer
+    width = largest_batch if batch is None else batch
+    source = _source(data, n_data, n_test, image_size)
+    measure = choose_loss(loss, source.n_classes)
+    with precision():
+        model, source = _fit(network, source, flat, measure, _read_groups(groups))
+        batches = choose_batches(
+            source.train.size, width, order, n_steps, adjustable=largest_batch is not None
+        )
+        variables = _draw(model, seed)
+        if largest_batch is not None and jax.tree.leaves(jax.eval_shape(model.init, _KEY)["stats"]):
+            raise ValueError(
+                "largest_batch needs a network without BatchNorm, whose statistics would be those "
+                "of the whole batch; give batch"
+            )
+    rate = lr if lr is not None else rule.rate
+    chosen = {**({} if rate is None else {"lr": float(rate)}), **(settings or {})}
+    made = TrainingMap(
+        model,
+        rule,
+        measure,
+        source.train,
+        batches,
+        variables,
+        seed=seed or 0,
+        settings=tuple(chosen.items()),
+        test=source.test,
+        noise=draw_label_noise(source.train),
+    )
+    made.defaults  # noqa: B018 - refuses settings that are no hyperparameters
+    return made
+
+
+TRAINING_ARGUMENTS = {
+    name: parameter.default
+    for name, parameter in inspect.signature(training_map).parameters.items()
+    if name not in ("network", "settings")
+}
+"""Arguments of `training_map` that a user's own network is given with."""
+
+_KEY = jax.eval_shape(lambda: jax.random.PRNGKey(0))
+
+
+def choose_loss(loss: str | Loss | None, n_classes: int | None) -> Loss:
+    """Return a loss by name or import path, or the usual one for the targets."""
+    if loss is None:
+        return mean_squared_error if n_classes is None else cross_entropy
+    if not isinstance(loss, str):
+        return loss
+    if is_import_path(loss):
+        return import_callable(loss)
+    if loss not in LOSSES:
+        raise unknown_name("loss", loss, LOSSES)
+    return LOSSES[loss]
+
+
+def choose_batches(
+    n_data: int, batch: int | None, order: str, n_steps: int, *, adjustable: bool = False
+) -> AbstractBatches:
+    """Return the batches of `training_map`: a stream of at least `n_steps`, or all the data."""
+    orders = (*ORDERS, DRAWN)
+    if order not in orders:
+        raise unknown_name("order", order, orders)
+    if batch is None:
+        return FullBatch()
+    if order == DRAWN:
+        return minibatch_stream(n_data, batch, n_steps, adjustable=adjustable)
+    n_epochs = -(-n_steps // max(1, n_data // max(1, batch)))
+    return epoch_stream(n_data, batch, n_epochs, order=order, adjustable=adjustable)
+
+
+def choose_sizes(source: str, n_data: int | None, n_test: int | None) -> dict[str, int | None]:
+    """Return how many examples are taken of a source: of a named one `N_EXAMPLES` unless told."""
+    if source not in SOURCES:
+        return {"n_data": n_data, "n_test": n_test}
+    return {"n_data": n_data or N_EXAMPLES, "n_test": n_test or N_EXAMPLES}
+
+
+def _source(
+    data: Any, n_data: int | None, n_test: int | None, image_size: int | None
+) -> TrainingData:
+    """Load or wrap the data."""
+    if isinstance(data, str):
+        return load_data(data, **choose_sizes(data, n_data, n_test), image_size=image_size)
+    if any(number is not None for number in (n_data, n_test, image_size)):
+        raise ValueError(
+            "n_data, n_test and image_size choose from a named source; cut the arrays instead"
+        )
+    if isinstance(data, TrainingData):
+        return data
+    train = data if isinstance(data, Dataset) else Dataset(*map(np.asarray, data))
+    classes = np.issubdtype(np.asarray(train.targets).dtype, np.integer)
+    return TrainingData("own", train, None, int(np.max(train.targets)) + 1 if classes else None)
+
+
+def _fit(
+    network: Any,
+    source: TrainingData,
+    flat: bool | None,
+    loss: Loss,
+    groups: Mapping[str, Any] | None,
+) -> tuple[AbstractModel, TrainingData]:
+    """Adapt the network to the data, as they are or as rows."""
+
+    def adapt(source: TrainingData) -> AbstractModel:
+        if isinstance(network, AbstractModel):
+            if groups:
+                raise ValueError("groups are for networks that are adapted; a model has its own")
+            check_fit(network, type(network).__name__, source.train, source.n_classes)
+            return network
+        return adapt_network(
+            network, source.train, n_classes=source.n_classes, loss=loss, groups=groups
+        )
+
+    rows = _as_rows(source)
+    if flat is not None or np.ndim(source.train.inputs) <= 2:
+        source = rows if flat else source
+        return adapt(source), source
+    try:
+        return adapt(source), source
+    except ValueError as refusal:
+        try:
+            return adapt(rows), rows
+        except ValueError:
+            raise refusal from None
+
+
+def _read_groups(groups: Mapping[str, Any] | str | None) -> Mapping[str, Any] | None:
+    """Read layer groups from their text form."""
+    if not isinstance(groups, str):
+        return groups
+    pairs = [entry.partition(":") for entry in groups.split(",")]
+    if not all(name and colon and path for name, colon, path in pairs):
+        raise ValueError(f"groups={groups!r} is not understood; write NAME:PATH,NAME:PATH")
+    read: dict[str, tuple[str, ...]] = {}
+    for name, _, path in pairs:
+        read[name] = (*read.get(name, ()), path)
+    return read
+
+
+def _as_rows(source: TrainingData) -> TrainingData:
+    """Flatten the inputs of every example."""
+
+    def rows(data: Dataset | None) -> Dataset | None:
+        if data is None:
+            return None
+        return data.replace(inputs=np.reshape(data.inputs, (data.size, -1)))
+
+    return TrainingData(source.name, rows(source.train), rows(source.test), source.n_classes)
+
+
+def _draw(model: AbstractModel, seed: int | None) -> Any:
+    """Draw the weights once, so that every run of the map starts from the same bits."""
+    if seed is not None:
+        return jax.tree.map(np.asarray, draw_variables(model, seed))
+    if getattr(model, "given", None) is not None:
+        raise ValueError(
+            "seed cannot be a hyperparameter of a network that comes with its weights; give a "
+            "class that takes rngs, or a function init(key)"
+        )
+    return None
+
+
+@jax.jit
+def draw_variables(model: AbstractModel, seed: Any) -> Any:
+    """Draw weights and statistics; compiled once for all seeds of a model."""
+    return model.init(jax.random.PRNGKey(seed))
