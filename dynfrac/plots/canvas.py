@@ -7,13 +7,14 @@ equal in the scaled coordinates: decades on a logarithmic axis.
 from __future__ import annotations
 
 import dataclasses
+import textwrap
 from collections.abc import Sequence
 from typing import Any, TypedDict, final
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colorbar import Colorbar
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch, Rectangle
@@ -21,7 +22,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.outcomes import Status
-from dynfrac.plots.ticks import label_axis
+from dynfrac.plots.ticks import choose_ticks, label_axis
 
 INK = "0.25"
 """Colour of frames and ticks."""
@@ -111,7 +112,17 @@ class Canvas:
     def add_colour_bar(self, image: AxesImage, label: str) -> None:
         """Explain the colours of an image by a scale beside the picture."""
         bar = Colorbar(self.add_key(), image)
-        bar.set_label(label)
+        low, high = image.get_clim()
+        scale = "log10" if isinstance(image.norm, LogNorm) else "linear"
+        ticks = choose_ticks(Axis("colour", low, high, scale=scale))
+        bar.set_ticks(ticks.major, labels=ticks.labels)
+        bar.set_ticks(ticks.minor, minor=True, labels=[""] * len(ticks.minor))
+        if ticks.offset:
+            label += f",  {ticks.offset}"
+        # Beside a strip there is room for two short lines.
+        strip = self.status.ndim == 1
+        bar.set_label("\n".join(textwrap.wrap(label, 22)) if strip else label)
+        bar.ax.tick_params(which="both", color=INK, labelsize=8 if strip else None)
         bar.outline.set(linewidth=0.6, edgecolor=INK)
 
     def add_legend(

@@ -158,7 +158,7 @@ def plot_test_loss(
     Escaped and not finite are, as there, the runs whose *watched* losses were; a run whose test
     loss alone is not finite is shown among the latter.
     """
-    return _plot_loss(test_loss, open_canvas(status, axes, **frame), "test loss at the end")
+    return _plot_loss(test_loss, open_canvas(status, axes, **frame), "final test loss")
 
 
 def plot_accuracy(
@@ -183,7 +183,7 @@ def plot_accuracy(
     """
     canvas = open_canvas(status, axes, **frame)
     image = canvas.draw(np.where(canvas.done, accuracy, np.nan), cmap="viridis", vmin=0, vmax=1)
-    canvas.add_colour_bar(image, f"accuracy on the {data} data at the end")
+    canvas.add_colour_bar(image, f"final {data} accuracy")
     gone = canvas.done & ~np.isfinite(accuracy)
     colour = _STATUS_STYLE[Status.NOT_FINITE][1]
     canvas.fill(gone, colour)

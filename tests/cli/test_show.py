@@ -118,8 +118,8 @@ def test_accuracies_are_on_the_data_they_say(run, make, metrics, monkeypatch):
         monkeypatch.setitem(cmd_show.FIELDS, name, (spy, arrays))
         run("run.zarr", "--field", name, "--dpi", "40")
     assert found == [
-        "accuracy on the test data at the end",
-        "accuracy on the training data at the end",
+        "final test accuracy",
+        "final training accuracy",
     ]
 
 

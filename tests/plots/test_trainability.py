@@ -206,7 +206,7 @@ def test_losses_of_escaped_runs_do_not_set_the_scale():
 
 def test_the_last_and_the_test_loss_say_which_they_are():
     assert "last recorded loss" in texts(plot_final_loss(FINAL_LOSS, STATUS, LOG_AXES))
-    assert "test loss at the end" in texts(plot_test_loss(FINAL_LOSS, STATUS, LOG_AXES))
+    assert "final test loss" in texts(plot_test_loss(FINAL_LOSS, STATUS, LOG_AXES))
 
 
 def test_a_loss_that_alone_is_not_finite_is_said_to_be():
@@ -217,10 +217,10 @@ def test_a_loss_that_alone_is_not_finite_is_said_to_be():
     np.testing.assert_allclose(pixel(ax, 1e-3, 1e-2), SPECTRAL(0.03), atol=0.01)
 
 
-@pytest.mark.parametrize(("data", "words"), [("test", "test data"), ("training", "training data")])
-def test_accuracies_have_a_scale_from_0_to_1(data, words):
+@pytest.mark.parametrize("data", ["test", "training"])
+def test_accuracies_have_a_scale_from_0_to_1(data):
     ax = plot_accuracy(ACCURACY, STATUS, LOG_AXES, data=data)
-    assert f"accuracy on the {words} at the end" in texts(ax)
+    assert f"final {data} accuracy" in texts(ax)
     assert "outputs not finite  30.0 %" in texts(ax)
     viridis = matplotlib.colormaps["viridis"]
     for x, y, colour in ((1e-3, 1e-2, viridis(0.75)), (1e6, 1e-2, SPECTRAL(0.03))):
@@ -244,6 +244,38 @@ def test_one_axis_is_a_strip():
     np.testing.assert_allclose(pixel(ax, 1e-3, 0.5), SPECTRAL(1.0), atol=0.01)
     assert list(ax.get_yticks()) == []
     assert plot_boundary(STATUS[0], LOG_AXES[:1]).get_ylim() == (0, 1)
+
+
+def test_a_colour_scale_of_a_narrow_range_is_readable():
+    loss = np.where(STATUS == 1, 0.129, 0.147)
+    key = plot_final_loss(loss, np.ones_like(STATUS), LOG_AXES).child_axes[0]
+    labels = [label.get_text() for label in key.get_yticklabels()]
+    assert labels == ["0.13", "0.135", "0.14", "0.145"]
+    wide = plot_final_loss(np.where(STATUS == 1, 1e-5, 1.0), np.ones_like(STATUS), LOG_AXES)
+    labels = [label.get_text() for label in wide.child_axes[0].get_yticklabels()]
+    assert labels == [f"$10^{{{k}}}$" for k in range(-5, 1)]
+
+
+STRIPS = {
+    "measure": lambda ax: plot_measure(MEASURE[0], STATUS[0], ax, title="t", caption="two\nlines"),
+    "status": lambda ax: plot_status(STATUS[0], ax),
+    "t_escape": lambda ax: plot_t_escape(T_ESCAPE[0], STATUS[0], ax),
+    "final_loss": lambda ax: plot_final_loss(FINAL_LOSS[0], STATUS[0], ax),
+    "accuracy": lambda ax: plot_accuracy(ACCURACY[0], STATUS[0], ax, data="training"),
+    "boundary": lambda ax: plot_boundary(STATUS[0], ax),
+}
+
+
+@pytest.mark.parametrize("name", STRIPS)
+def test_the_key_of_a_strip_is_no_higher_than_the_strip(name):
+    ax = STRIPS[name](LOG_AXES[:1])
+    FigureCanvasAgg(ax.figure).draw()
+    page, strip = ax.figure.bbox, ax.get_window_extent()
+    everything = ax.figure.get_tightbbox().transformed(ax.figure.dpi_scale_trans)
+    assert everything.x1 <= page.x1 and everything.y0 >= 0
+    for key in ax.child_axes:
+        label = key.yaxis.label.get_window_extent()
+        assert strip.y0 - 1 <= label.y0 and label.y1 <= strip.y1 + 1
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 2), (5,)])
