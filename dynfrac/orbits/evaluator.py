@@ -49,6 +49,9 @@ from dynfrac.orbits.rules import AbstractRule, Record, close_record, make_rule, 
 from dynfrac.systems.abstract import AbstractMap, resolve_hparams, unknown_name
 from dynfrac.systems.numerics import cast_floats, choose_dtype, hparam_dtype, precision
 
+N_STEPS = "n_steps"
+"""Name under which each run can have a length of its own, beside the hyperparameters."""
+
 _POOL_RUNS = 4096
 _POOL_BYTES = 2**28
 
@@ -109,11 +112,11 @@ def evaluate(
     """
     real = choose_dtype(map_, dtype)
     rule = make_rule(rule if rule is not None else getattr(map_, "rule", None))
-    _check_steps(n_steps, every)
+    check_steps(n_steps, every)
     given = dict(hparams or {})
-    lengths = None if "n_steps" in map_.defaults else given.pop("n_steps", None)
+    lengths = None if N_STEPS in map_.defaults else given.pop(N_STEPS, None)
     columns = _columns(resolve_hparams(map_, given), hparam_dtype(real), lengths)
-    counts = None if lengths is None else _check_lengths(columns.pop("n_steps"), n_steps, every)
+    counts = None if lengths is None else _check_lengths(columns.pop(N_STEPS), n_steps, every)
     n_runs = len(next(iter(columns.values())))
     with precision():
         map_ = jax.device_put(cast_floats(map_, real))
@@ -376,7 +379,7 @@ def _columns(hparams: dict[str, Any], real: np.dtype, lengths: Any = None) -> di
         raise ValueError("the map takes no hyperparameters, so all its runs are one; iterate it")
     columns = {name: np.asarray(value).astype(real) for name, value in hparams.items()}
     if lengths is not None:
-        columns["n_steps"] = np.asarray(lengths, float)
+        columns[N_STEPS] = np.asarray(lengths, float)
     sizes = {name: len(column) for name, column in columns.items() if column.ndim == 1}
     for name, column in columns.items():
         if column.ndim > 1:
@@ -387,7 +390,8 @@ def _columns(hparams: dict[str, Any], real: np.dtype, lengths: Any = None) -> di
     return {name: np.broadcast_to(column, (n,)) for name, column in columns.items()}
 
 
-def _check_steps(n_steps: int, every: int) -> None:
+def check_steps(n_steps: int, every: int) -> int:
+    """Return `n_steps` if it is a positive multiple of a positive `every`, or raise."""
     if n_steps < 1:
         raise ValueError(f"n_steps={n_steps} must be at least 1")
     if every < 1:
@@ -397,6 +401,7 @@ def _check_steps(n_steps: int, every: int) -> None:
             f"n_steps={n_steps} is not a multiple of every={every}; the nearest that is below is "
             f"{n_steps // every * every}"
         )
+    return n_steps
 
 
 def _check_lengths(lengths: np.ndarray, n_steps: int, every: int) -> np.ndarray:

@@ -20,7 +20,7 @@ from typing import Any, final
 import numpy as np
 
 from dynfrac.orbits.axes import Axis, check_axes
-from dynfrac.orbits.evaluator import evaluate
+from dynfrac.orbits.evaluator import N_STEPS, check_steps, choose_readings, evaluate
 from dynfrac.orbits.iteration import Progress
 from dynfrac.orbits.outcomes import Outcomes, Status
 from dynfrac.orbits.rules import AbstractRule, make_rule
@@ -33,7 +33,7 @@ from dynfrac.sweeps.specifications import (
     specify,
     stored_specification,
 )
-from dynfrac.sweeps.stores import FIELDS, Store, check_space, create_store, open_store
+from dynfrac.sweeps.stores import Store, all_fields, check_space, create_store, open_store
 from dynfrac.sweeps.tiles import Tile, cut
 from dynfrac.systems.abstract import AbstractMap, resolve_hparams
 from dynfrac.systems.provenance import git_state, versions
@@ -53,8 +53,8 @@ class Sweep:
     axes : tuple of Axis
         x first.
     spec : dict
-        The specification: map, axes, fixed hyperparameters, steps, rule, dtype, lanes, tile and
-        kind of device.
+        The specification: map, axes, fixed hyperparameters, steps, rule, metrics, dtype, lanes,
+        tile and kind of device.
     shape : tuple of int
         Of the arrays: ``(ny, nx)``.
     computed, reused : int
@@ -99,6 +99,29 @@ class Sweep:
         return self._read_finished("final_loss")
 
     @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of all fields: status, measure, t_escape, final_loss and recorded metrics."""
+        return self._store.fields
+
+    def field(self, name: str) -> np.ndarray:
+        """Return a field by name, blank in pending cells.
+
+        Raises
+        ------
+        ValueError
+            If the sweep did not record it.
+        """
+        if name == "status":
+            return self.status
+        if name not in self.fields:
+            listed = ", ".join(sorted(self.fields))
+            raise ValueError(
+                f"{self.path} has no field {name!r}, only {listed}; sweep again with --record "
+                f"{name} into another folder"
+            )
+        return self._read_finished(name)
+
+    @property
     def labels(self) -> np.ndarray:
         """Bool array: True where the run converged. Pending cells are False: see `pending`."""
         return self.status == Status.CONVERGED
@@ -130,7 +153,7 @@ class Sweep:
     def _read_finished(self, name: str) -> np.ndarray:
         """Read a field with what is left of unfinished tiles blanked."""
         values = self._store.read(name)
-        kind, fill, _ = FIELDS[name]
+        kind, fill, _ = all_fields(self._store.attributes)[name]
         values[self.status == Status.PENDING] = np.asarray(fill, kind)
         return values
 
@@ -139,10 +162,12 @@ def sweep(
     map_: AbstractMap,
     axes: Sequence[Axis],
     *,
-    n_steps: int,
+    n_steps: int | None = None,
     out: str | os.PathLike[str],
     hparams: Mapping[str, float] | None = None,
     rule: str | AbstractRule | None = None,
+    every: int = 1,
+    record: Sequence[str] = (),
     dtype: str | None = None,
     lanes: int | None = None,
     tile: int | None = None,
@@ -155,16 +180,21 @@ def sweep(
     ----------
     map_ : AbstractMap
     axes : sequence of Axis
-        One, two or three, x first, each with its number of points.
+        One, two or three, x first, each with its number of points. Besides hyperparameters,
+        ``n_steps`` may be one: runs of different lengths.
     n_steps : int
-        Recorded losses of each run, at least 1.
+        Steps of each run, at least 1 and a multiple of `every`; absent where it is an axis.
     out : path
         Where the store is or will be: a folder that does not exist yet, or an earlier call's.
     hparams : mapping of str to float, optional
         Hyperparameters that are the same everywhere and not the map's defaults.
     rule : str or AbstractRule, optional
         Outcome rule; the map's own, else the published one, when absent.
-    dtype : {"float64", "float32"}, optional
+    every : int, default 1
+        Steps per recorded loss, as in `dynfrac.evaluate`.
+    record : sequence of str
+        Metrics of the map, such as ``"test_loss"``, to keep of every run.
+    dtype : {"float64", "float32", "bfloat16"}, optional
         The map's preferred one, else float64, when absent.
     lanes : int, optional
         Runs per batch of the evaluator.
@@ -209,14 +239,19 @@ def sweep(
     """
     with stopwatch() as watch:
         axes = tuple(axes)
-        fixed = _check_arguments(map_, axes, hparams, n_steps, tile)
+        fixed = _check_arguments(map_, axes, hparams, tile)
+        n_steps = _longest(axes, n_steps, every)
         rule = make_rule(rule if rule is not None else getattr(map_, "rule", None))
+        own_lengths = any(axis.name == N_STEPS for axis in axes)
+        choose_readings(map_, rule, record, every, fixed_length=not own_lengths)
         spec = specify(
             map_,
             axes,
             fixed,
             n_steps=n_steps,
+            every=every,
             rule=rule,
+            record=record,
             dtype=dtype,
             lanes=lanes,
             tile=tile,
@@ -226,7 +261,7 @@ def sweep(
         shape = tuple(axis.n for axis in reversed(axes) if axis.n is not None)
         store = open_store(path) if path.exists() else None
         if store is None:
-            check_space(path, math.prod(shape), shape)
+            check_space(path, math.prod(shape), shape, len(record))
             status = np.zeros(shape, np.uint8)
         else:
             refuse_another(store, spec)
@@ -234,18 +269,24 @@ def sweep(
         tiles = [cells for cells in cut(shape, spec["tile"]) if not status[cells].all()]
         todo = sum(status[cells].size for cells in tiles)
         engine = functools.partial(
-            evaluate, map_, rule=rule, dtype=spec["dtype"], lanes=spec["lanes"]
+            evaluate,
+            map_,
+            every=every,
+            rule=rule,
+            record=tuple(record),
+            dtype=spec["dtype"],
+            lanes=spec["lanes"],
         )
         if tiles:
             # Compiles the step in this thread alone, and shows a map that does not work before
             # there is anything on disk.
-            corner = {axis.name: axis.low for axis in axes}
-            engine({**fixed, **corner}, n_steps=1)
+            corner = {axis.name: axis.low for axis in axes if axis.name != N_STEPS}
+            engine({**fixed, **corner}, n_steps=every)
         if store is None:
             points = {axis.name: axis.points() for axis in reversed(axes)}
             store = create_store(path, attributes_of(spec), points, spec["tile"])
         else:
-            check_space(path, todo, shape)
+            check_space(path, todo, shape, len(record))
         store.log({**_session(), "event": "start", "pending": todo})
         _fill(store, tiles, functools.partial(engine, n_steps=n_steps), fixed, on_progress)
         store.log({"event": "end", "seconds": round(watch.seconds, 3)})
@@ -290,18 +331,15 @@ def _check_arguments(
     map_: AbstractMap,
     axes: tuple[Axis, ...],
     hparams: Mapping[str, float] | None,
-    n_steps: int,
     tile: int | None,
 ) -> dict[str, Any]:
     """Refuse what cannot be swept; return the fixed hyperparameters, defaults included."""
     if not 1 <= len(axes) <= len(AXIS_KEYS):
         raise ValueError(f"{len(axes)} axes were given; a sweep has one, two or three")
-    check_axes(axes, list(map_.defaults))
+    check_axes(axes, [*map_.defaults, N_STEPS])
     for axis in axes:
         if axis.n is None:
             raise ValueError(f"axis {axis.name} does not say how many points it has; give n")
-    if n_steps < 1:
-        raise ValueError(f"n_steps={n_steps} must be at least 1")
     if tile is not None and tile < 1:
         raise ValueError(f"tile={tile} must be at least 1 run")
     swept = {axis.name for axis in axes}
@@ -312,6 +350,18 @@ def _check_arguments(
             raise ValueError(f"hyperparameter {name} has several values; make it an axis")
     resolved = resolve_hparams(map_, hparams)
     return {name: float(value) for name, value in resolved.items() if name not in swept}
+
+
+def _longest(axes: tuple[Axis, ...], n_steps: int | None, every: int) -> int:
+    """Return the number of steps of the longest run."""
+    for axis in axes:
+        if axis.name == N_STEPS:
+            if n_steps not in (None, int(axis.high)):
+                raise ValueError(f"n_steps={n_steps} is given and n_steps is an axis; drop one")
+            return check_steps(int(axis.high), every)
+    if n_steps is None:
+        raise ValueError("n_steps is missing; say how many steps each run has")
+    return check_steps(n_steps, every)
 
 
 def _fill(
@@ -342,7 +392,8 @@ def _fill(
             grid = np.meshgrid(*ranges, indexing="ij")
             columns = {name: g.ravel() for name, g in zip(store.dimensions, grid, strict=True)}
             outcomes = engine({**fixed, **columns}, on_progress=report)
-            block = {name: getattr(outcomes, name).reshape(grid[0].shape) for name in FIELDS}
+            values = {**vars(outcomes), **outcomes.metrics}
+            block = {name: values[name].reshape(grid[0].shape) for name in store.fields}
             store.write(cells, block)
             done += size
             store.log({"event": "tile", "first": [cell.start for cell in cells], "cells": size})

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import numbers
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -41,7 +41,9 @@ def specify(
     hparams: Mapping[str, float],
     *,
     n_steps: int,
+    every: int,
     rule: AbstractRule,
+    record: Sequence[str],
     dtype: str | None,
     lanes: int | None,
     tile: int | None,
@@ -56,7 +58,7 @@ def specify(
         With their numbers of points, x first.
     hparams : mapping of str to float
         The hyperparameters that are not axes, defaults included.
-    n_steps, rule, dtype, lanes, tile, identity
+    n_steps, every, rule, record, dtype, lanes, tile, identity
         As in `sweep`.
 
     Returns
@@ -84,7 +86,9 @@ def specify(
         "axes": dict(zip(AXIS_KEYS, map(dataclasses.asdict, axes), strict=False)),
         "hparams": hparams,
         "n_steps": n_steps,
+        "every": every,
         "rule": rule.name,
+        "record": list(record),
         "dtype": real,
         "lanes": lanes,
         "device": jax.devices()[0].device_kind,

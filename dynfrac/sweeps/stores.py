@@ -74,6 +74,8 @@ class Store:
         Names of the axes in the order of the arrays' dimensions, slowest first.
     shape, tile : tuple of int
         Cells along each dimension, of the grid and of a tile.
+    fields : tuple of str
+        Names of the arrays over the grid in the order of writing, `status` last.
     """
 
     path: Path
@@ -81,6 +83,7 @@ class Store:
     dimensions: tuple[str, ...]
     shape: tuple[int, ...]
     tile: tuple[int, ...]
+    fields: tuple[str, ...]
     _arrays: Mapping[str, ts.TensorStore] = dataclasses.field(repr=False, compare=False)
 
     def read(self, name: str) -> np.ndarray:
@@ -102,14 +105,14 @@ class Store:
         tile : tuple of slice
             One of the tiles that `cut` yields for this store's shape and tile.
         values : mapping of str to array
-            An array of the tile's shape for every name in `FIELDS`.
+            An array of the tile's shape for every name in `fields`.
 
         Raises
         ------
         OSError
             If the disk is full or does not take it for another reason.
         """
-        *others, marker = FIELDS
+        *others, marker = self.fields
         try:
             writes = [self._arrays[name][tile].write(values[name]) for name in others]
             for write in writes:
@@ -160,14 +163,14 @@ def create_store(
     """
     target = Path(path)
     for name in points:
-        if name in FIELDS or name == _LOG:
+        if name in all_fields(attributes) or name == _LOG:
             raise ValueError(f"axis {name!r} has the name of an array of the store; rename it")
     # Built beside its place and moved there in one step.
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         draft.mkdir()
         shape = [len(values) for values in points.values()]
-        for name, (kind, fill, about) in FIELDS.items():
+        for name, (kind, fill, about) in all_fields(attributes).items():
             _create_array(draft / name, shape, tile, kind, fill, list(points), about)
         for name, values in points.items():
             size = [len(values)]
@@ -209,10 +212,11 @@ def open_store(path: str | os.PathLike[str]) -> Store:
     attributes = group.get("attributes")
     if not isinstance(attributes, dict) or "specification" not in attributes:
         raise ValueError(f"{target} is a Zarr store and not a sweep; choose another name")
-    arrays = {name: _open_array(target, name) for name in FIELDS}
+    fields = tuple(all_fields(attributes))
+    arrays = {name: _open_array(target, name) for name in fields}
     reference = arrays["status"]
     names = tuple(str(name) for name in reference.domain.labels)
-    for name in FIELDS:
+    for name in fields:
         if arrays[name].shape != reference.shape:
             raise _damaged(target, name, f"its shape is {arrays[name].shape}")
     for i, name in enumerate(names):
@@ -220,10 +224,27 @@ def open_store(path: str | os.PathLike[str]) -> Store:
         if arrays[name].shape != reference.shape[i : i + 1]:
             raise _damaged(target, name, f"its shape is {arrays[name].shape}")
     chunk = [edge or 0 for edge in reference.chunk_layout.write_chunk.shape or ()]
-    return Store(target, attributes, names, tuple(reference.shape), tuple(chunk), arrays)
+    return Store(target, attributes, names, tuple(reference.shape), tuple(chunk), fields, arrays)
 
 
-def check_space(path: Path, cells: int, shape: Sequence[int]) -> None:
+def all_fields(attributes: Mapping[str, Any]) -> dict[str, tuple[str, Any, dict[str, Any]]]:
+    """Return the fields of a store: `FIELDS` and the metrics that were asked for, `status` last.
+
+    Parameters
+    ----------
+    attributes : mapping
+        Of the group, with its specification.
+    """
+    recorded = attributes["specification"].get("record", ())
+    metrics = {
+        name: ("float64", "NaN", {"long_name": f"{name.replace('_', ' ')} at the last loss"})
+        for name in recorded
+    }
+    before = {name: field for name, field in FIELDS.items() if name != "status"}
+    return {**before, **metrics, "status": FIELDS["status"]}
+
+
+def check_space(path: Path, cells: int, shape: Sequence[int], n_metrics: int = 0) -> None:
     """Refuse a sweep that the disk cannot hold.
 
     Parameters
@@ -234,6 +255,8 @@ def check_space(path: Path, cells: int, shape: Sequence[int]) -> None:
         Cells still to be written.
     shape : sequence of int
         Of the whole grid, for the message.
+    n_metrics : int, default 0
+        Metrics recorded of every cell.
 
     Raises
     ------
@@ -241,7 +264,7 @@ def check_space(path: Path, cells: int, shape: Sequence[int]) -> None:
         If the uncompressed arrays do not fit into what is free.
     """
     free = shutil.disk_usage(path if path.exists() else path.parent).free
-    need = cells * CELL_BYTES
+    need = cells * (CELL_BYTES + 8 * n_metrics)
     if need > free:
         grid = " x ".join(str(n) for n in reversed(shape))
         raise ValueError(

@@ -205,7 +205,8 @@ def _make_built_in(
     own = check_arguments(name, architecture.build, own, TRAINING_ARGUMENTS)
     given = check_arguments(name, training_map, given)
     if architecture.few and given.get("n_data") is None and given.get("largest_batch") is None:
-        given["n_data"] = given.pop("batch", None) or architecture.few
+        batch = given.pop("batch", None)
+        given["n_data"] = architecture.few if batch is None else batch
     given = {**architecture.training, **given}
     source = given.pop("data", TRAINING_ARGUMENTS["data"])
     sizes = {key: given.pop(key, None) for key in ("n_data", "n_test", "image_size")}

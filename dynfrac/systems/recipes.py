@@ -190,9 +190,11 @@ def choose_batches(
 
 def choose_sizes(source: str, n_data: int | None, n_test: int | None) -> dict[str, int | None]:
     """Return how many examples are taken of a source: of a named one `N_EXAMPLES` unless told."""
-    if source not in SOURCES:
-        return {"n_data": n_data, "n_test": n_test}
-    return {"n_data": n_data or N_EXAMPLES, "n_test": n_test or N_EXAMPLES}
+    usual = N_EXAMPLES if source in SOURCES else None
+    return {
+        "n_data": usual if n_data is None else n_data,
+        "n_test": usual if n_test is None else n_test,
+    }
 
 
 def _source(

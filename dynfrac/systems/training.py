@@ -131,9 +131,17 @@ class TrainingMap(AbstractMap):
             **({"seed": float(self.seed)} if self.variables is None else {}),
             **({"label_noise": 0.0} if self.noise is not None else {}),
             **({"batch_size": float(self.batches.indices.shape[1])} if self._adjustable else {}),
-            **dict(self.optimizer.parameters),
-            **self.model.defaults,
         }
+        for owner, names in (
+            ("optimizer", dict(self.optimizer.parameters)),
+            ("network", self.model.defaults),
+        ):
+            for name, value in names.items():
+                if name in values:
+                    raise ValueError(
+                        f"the {owner} has a hyperparameter {name!r}, which is taken; rename it"
+                    )
+                values[name] = value
         for name, value in self.settings:
             if name not in values:
                 raise unknown_name("hyperparameter", name, values)
@@ -287,7 +295,7 @@ class TrainingMap(AbstractMap):
         """Apply an update, or a direction times the learning rate of each layer group."""
         groups = self.model.layer_groups(params)
         if self.optimizer.includes_rate:
-            factors = {g: self._rate(g, hparams) / hparams["lr"] for g in self.model.groups}
+            factors = {g: self._factor(g, hparams) for g in self.model.groups}
             update = jax.tree.map(lambda u, g: u * factors.get(g, 1.0), update, groups)
             return optax.apply_updates(params, update)
         rates = {g: self._rate(g, hparams) for g in self.model.groups}
@@ -298,6 +306,12 @@ class TrainingMap(AbstractMap):
     def _rate(self, group: str, hparams: Hparams) -> jax.Array:
         own = hparams[f"lr_{group}"]
         return jnp.where(jnp.isnan(own), hparams["lr"], own)
+
+    def _factor(self, group: str, hparams: Hparams) -> jax.Array:
+        """Return what an update that contains `lr` is multiplied by; at lr = 0 nothing moves."""
+        own, lr = hparams[f"lr_{group}"], hparams["lr"]
+        follows = jnp.isnan(own) | (lr == 0)
+        return jnp.where(follows, 1.0, own / jnp.where(follows, 1.0, lr))
 
 
 def _with_noise(data: Dataset, noise: LabelNoise | None, hparams: Hparams) -> Dataset:

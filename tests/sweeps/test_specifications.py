@@ -42,7 +42,9 @@ def test_differences_name_what_is_missing_on_either_side():
 def specification(**changes):
     settings = {
         "n_steps": 10,
+        "every": 1,
         "rule": make_rule("bounded:2"),
+        "record": (),
         "dtype": None,
         "lanes": None,
         "tile": None,

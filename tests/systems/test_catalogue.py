@@ -224,7 +224,10 @@ def test_entries_say_what_their_factories_take():
 def test_every_hyperparameter_of_an_architecture_is_explained():
     used = {name for entry in list_architectures() for name in entry.hparams}
     used |= {name for optimizer in OPTIMIZERS for name, _ in make_optimizer(optimizer).parameters}
-    assert used == set(HYPERPARAMETERS)
+    # Two are there only when they are asked for.
+    assert used | {"seed", "batch_size"} == set(HYPERPARAMETERS)
+    assert "seed" in make_architecture("mlp", width=2, seed=None).defaults
+    assert "batch_size" in make_architecture("mlp", width=2, largest_batch=3).defaults
 
 
 def test_the_parity_task_tells_odd_from_even_by_squared_error():

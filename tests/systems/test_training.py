@@ -11,7 +11,7 @@ from dynfrac.systems.batches import FullBatch, minibatch_stream
 from dynfrac.systems.catalogue import make_architecture
 from dynfrac.systems.losses import cross_entropy, mean_squared_error
 from dynfrac.systems.models import MeanFieldMLP
-from dynfrac.systems.optimizers import OPTIMIZERS, make_optimizer
+from dynfrac.systems.optimizers import make_optimizer
 from dynfrac.systems.published import published_map
 
 
@@ -54,8 +54,7 @@ def test_steps_are_those_of_optax(name, reference):
             np.testing.assert_allclose(ours, theirs, rtol=1e-13)
 
 
-def test_all_optimizers_are_covered():
-    assert set(OPTIMIZERS) == {"sgd", "momentum", "nesterov", "adam"}
+def test_unknown_optimizers_are_answered_with_the_nearest():
     with pytest.raises(ValueError, match="did you mean 'momentum'"):
         make_optimizer("momentun")
 
@@ -196,7 +195,9 @@ def test_published_random_numbers_do_not_depend_on_the_settings_of_the_caller():
     here = published_map(batch=4, n_steps=9)
     with jax.enable_x64(False), jax.threefry_partitionable(False):
         there = published_map(batch=4, n_steps=9)
-    for a, b in zip(jax.tree.leaves(here), jax.tree.leaves(there), strict=True):
+    for a, b in zip(
+        *(map(np.asarray, jax.tree.leaves(map_)) for map_ in (here, there)), strict=True
+    ):
         assert a.dtype == b.dtype
         np.testing.assert_array_equal(a, b)
     assert isinstance(published_map().batches, FullBatch)
