@@ -321,6 +321,7 @@ GOOD = idx(ARRAYS["x_train"])
 BAD_FILES = {
     "truncated gzip": (PACKED[NAME][:-20], "damaged gzip file"),
     "gzip with a wrong byte": (damage(PACKED[NAME]), "damaged gzip file"),
+    "gzip of no known kind": (PACKED[NAME][:10] + b"\xff" + PACKED[NAME][11:], "damaged gzip file"),
     "empty": (b"", "begins with nothing"),
     "wrong magic": (b"\x89PNG" + GOOD[4:], "begins with 89 50 4e 47 instead of 00 00 08"),
     "another type": (b"\0\0\x0d" + GOOD[3:], "begins with 00 00 0d 03"),
