@@ -46,8 +46,7 @@ def test_sets_fit_each_other_and_the_number_of_classes(source):
 
 @pytest.mark.parametrize("source", AT_HAND)
 def test_n_takes_the_first_of_the_same_examples(source):
-    # One row is the case that matrix products treat apart from many.
-    few, many = load_data(source, n_data=1, n_test=5), load_data(source, n_data=50, n_test=50)
+    few, many = load_data(source, n_data=7, n_test=5), load_data(source, n_data=50, n_test=50)
     for small, large in ((few.train, many.train), (few.test, many.test)):
         assert np.array_equal(small.inputs, large.inputs[: small.size])
         assert np.array_equal(small.targets, large.targets[: small.size])
@@ -179,6 +178,13 @@ def test_a_teacher_is_one_function_of_its_inputs_in_both_sets():
     assert abs(data.train.targets.mean()) < 4 * data.train.targets.std() / math.sqrt(4000)
     assert np.abs(data.train.targets).max() < 4 * 16 / 4
     assert not np.allclose(load_data("teacher", seed=1).train.targets, data.train.targets[:256])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_teacher_names_the_same_target_whatever_the_size(seed):
+    # A matrix product of one row is often summed in another order than that of many.
+    one, many = (load_data("teacher", n_data=n, seed=seed).train.targets for n in (1, 50))
+    assert np.array_equal(one, many[:1])
 
 
 def test_spirals_lie_where_they_are_said_to():
