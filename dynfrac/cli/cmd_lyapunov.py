@@ -25,11 +25,11 @@ from dynfrac.cli.output import (
     print_table,
     progress_bar,
 )
-from dynfrac.cli.pairs import parse_numbers, parse_pairs
+from dynfrac.cli.pairs import parse_numbers
+from dynfrac.cli.sources import make_source, source_options, training_arguments
 from dynfrac.orbits.iteration import Progress
 from dynfrac.orbits.outcomes import Status
 from dynfrac.systems.abstract import AbstractMap, resolve_hparams
-from dynfrac.systems.catalogue import make_architecture, make_map
 
 MAP_STEPS = 500_000
 ARCHITECTURE_STEPS = 50
@@ -42,17 +42,9 @@ FIGURES = (".png", ".pdf", ".svg")
 
 
 @click.command()
-@click.option("--map", "map_name", metavar="NAME", help="A toy map, or package.module:factory.")
-@click.option("--arch", metavar="NAME", help="A network to train, or package.module:factory.")
+@source_options
 @click.option(
     "--set", "settings", metavar="NAME=VALUE", multiple=True, help="A hyperparameter; repeatable."
-)
-@click.option(
-    "--arg",
-    "arguments",
-    metavar="NAME=VALUE",
-    multiple=True,
-    help="An argument of the map's or network's factory, such as width=0.5; repeatable.",
 )
 @click.option(
     "--steps",
@@ -83,7 +75,6 @@ FIGURES = (".png", ".pdf", ".svg")
     type=click.Choice(["float64", "float32"]),
     help="[default: float64; float32 for convolutional networks]",
 )
-@click.option("--batch", type=click.IntRange(min=1), help="Images a step, as --arg batch=N.")
 @click.option("--lr", type=float, help="Learning rate, as --set lr=VALUE.")
 @click.option(
     "--seed",
@@ -108,13 +99,13 @@ def command(
     transient: int,
     warmup: int | None,
     dtype: str | None,
-    batch: int | None,
     lr: float | None,
     seed: int,
     plot: Path | None,
     out: Path | None,
     as_json: bool,
     quiet: bool,
+    **shorthands: Any,
 ) -> int:
     """Lyapunov exponents of a map or of a training run.
 
@@ -125,8 +116,9 @@ def command(
 
     resnet{6n+2} and plain{6n+2} train by gradient descent (sgd, lr 0.1) on the first 32 embedded
     MNIST digits, 28 x 28, in float32. --batch N takes the first N digits instead; with --arg
-    n_data=M as well, steps are on minibatches of N out of M. --arg optimizer=momentum, width=0.5,
-    image_size=14 and batch_norm=false are other choices; `dynfrac list` has them all.
+    n_data=M as well, steps are on minibatches of N out of M. --optimizer momentum, --arg width=0.5,
+    image_size=14 and batch_norm=false are other choices; `dynfrac list` has them all. A network of
+    your own trains on the first 256 digits unless --data says otherwise.
 
     Exit status 1 means that the orbit did not stay finite, so that there are no exponents.
 
@@ -135,24 +127,18 @@ def command(
       dynfrac lyapunov --map henon --set a=1.4 --set b=0.3
       dynfrac lyapunov --arch resnet20 --lr 0.05 -k 4 --plot spectrum.png
     """
-    if (map_name is None) == (arch is None):
-        raise click.UsageError("give one of --map NAME and --arch NAME")
-    if batch is not None and arch is None:
-        raise click.UsageError("--batch needs --arch: a toy map has no data")
     for path, option in ((plot, "--plot"), (out, "--out")):
         if path is not None:
             check_output(path, option)
     if plot is not None and plot.suffix.lower() not in FIGURES:
         raise ValueError(f"--plot {plot} is no figure; end its name in {', '.join(FIGURES)}")
 
-    given = parse_pairs("--arg", arguments)
-    if batch is not None:
-        given["batch"] = batch
+    given = training_arguments(arguments, shorthands)
     hparams: dict[str, Any] = dict(parse_numbers("--set", settings))
     if lr is not None:
         hparams["lr"] = lr
     name = map_name or arch or ""
-    map_ = make_map(name, **given) if map_name else make_architecture(name, **given)
+    map_, _ = make_source(arch, map_name, given, wanted=hparams)
     if steps is None:
         steps = MAP_STEPS if map_name else ARCHITECTURE_STEPS
 

@@ -37,8 +37,6 @@ FIELDS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "boundary": (plot_boundary, ("status",)),
 }
 SUFFIXES = (".png", ".pdf", ".svg")
-ALWAYS = ("status", "measure", "t_escape", "final_loss")
-"""Fields of every sweep; the others are there if the sweep was asked to record them."""
 
 
 @click.command()
@@ -95,7 +93,7 @@ def command(
     check_output(target)
     draw, names = FIELDS[field]
     where, place = _plane(result, at)
-    arrays = [_read(result, name)[where] for name in names]
+    arrays = [result.field(name)[where] for name in names]
     pending = float(np.mean(arrays[-1] == Status.PENDING))
     rule = _rule(result)
     words = {"ends": rule.ends} if field == "measure" and rule is not None else {}
@@ -134,18 +132,6 @@ def one_sided(counts: Mapping[str, int]) -> str | None:
     if counts["pending"]:
         return f"{runs} so far converged: no boundary has been met yet"
     return f"{runs} converged: there is no boundary in this window"
-
-
-def _read(result: Sweep, name: str) -> np.ndarray:
-    """Return a field of a sweep."""
-    reader = getattr(result, "field", None)
-    if reader is not None:
-        return reader(name)
-    if name not in ALWAYS:
-        raise ValueError(
-            f"{result.path} has no {name}, only {', '.join(ALWAYS)}; sweep with --record {name}"
-        )
-    return getattr(result, name)
 
 
 def _rule(result: Sweep) -> AbstractRule | None:

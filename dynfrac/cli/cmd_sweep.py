@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -19,13 +19,15 @@ from dynfrac.cli.output import (
     print_table,
     progress_bar,
 )
-from dynfrac.cli.pairs import parse_numbers, parse_pairs
+from dynfrac.cli.pairs import parse_numbers
+from dynfrac.cli.sources import make_source, source_options, training_arguments
 from dynfrac.orbits.axes import Axis
+from dynfrac.orbits.evaluator import N_STEPS, metric_names
 from dynfrac.orbits.iteration import Progress
 from dynfrac.studies.presets import make_preset
 from dynfrac.sweeps.runs import Sweep, sweep
 from dynfrac.systems.abstract import AbstractMap
-from dynfrac.systems.catalogue import make_architecture, make_map
+from dynfrac.systems.training import TrainingMap
 
 RESOLUTION = 256
 STEPS = 500
@@ -43,13 +45,15 @@ class _Task:
     identity: dict[str, Any]
     axes: tuple[Axis, ...]
     n_steps: int
+    every: int
     rule: str | None
+    record: tuple[str, ...] | None
+    dtype: str | None
 
 
 @click.command()
 @click.option("--preset", metavar="NAME", help="Conditions that have a name; see dynfrac list.")
-@click.option("--arch", metavar="NAME", help="A network to train, or package.module:factory.")
-@click.option("--map", "map_name", metavar="NAME", help="A toy map, or package.module:factory.")
+@source_options
 @click.option("--x", metavar="NAME=LOW:HIGH", help="Horizontal axis: NAME=LOW:HIGH[:N][:SCALE].")
 @click.option("--y", metavar="NAME=LOW:HIGH", help="Vertical axis, of the same form.")
 @click.option("--z", metavar="NAME=LOW:HIGH", help="A third axis.")
@@ -66,19 +70,24 @@ class _Task:
     help=f"Steps of every run.  [default: the preset's, else {STEPS}]",
 )
 @click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    help="Length in epochs instead, with one recorded loss in each.",
+)
+@click.option("--every", type=click.IntRange(min=1), help="Steps per recorded loss.  [default: 1]")
+@click.option(
     "--set", "settings", metavar="NAME=VALUE", multiple=True, help="A hyperparameter; repeatable."
 )
+@click.option("--rule", metavar="NAME", help="What converged means, such as published@test_loss.")
 @click.option(
-    "--arg",
-    "arguments",
-    metavar="NAME=VALUE",
+    "--record",
+    metavar="NAME",
     multiple=True,
-    help="An argument of the factory of --arch or --map, such as width=32; repeatable.",
+    help="A metric to keep of every run, repeatable; none for none.  [default: all there are]",
 )
-@click.option("--rule", metavar="NAME", help="What converged means.  [default: the preset's]")
 @click.option(
     "--dtype",
-    type=click.Choice(["float64", "float32"]),
+    type=click.Choice(["float64", "float32", "bfloat16"]),
     help="[default: float64; float32 for convolutional networks]",
 )
 @click.option("--lanes", type=click.IntRange(min=1), help="Runs per batch.  [default: by size]")
@@ -100,52 +109,69 @@ def command(
     z: str | None,
     res: int,
     steps: int | None,
+    epochs: int | None,
+    every: int | None,
     settings: tuple[str, ...],
     arguments: tuple[str, ...],
     rule: str | None,
+    record: tuple[str, ...],
     dtype: str | None,
     lanes: int | None,
     seed: int | None,
     out: Path,
     as_json: bool,
     quiet: bool,
+    **shorthands: Any,
 ) -> None:
     """Run a map or a training at every point of a grid and store every outcome.
 
     The grid is cut into tiles, and each is on disk as soon as it is computed. After an interrupt,
     a crash or a kill the same command goes on where it stopped, and the result is the same to the
-    last byte. Scales are log10 for learning rates, offsets and init_scale, else linear; end points
-    are values, and included. `dynfrac show` draws the picture, at any time.
+    last byte. Scales are log10 for learning rates, offsets, weight decay and init_scale, else
+    linear; end points are values, and included. `dynfrac show` draws the picture, at any time.
+
+    Besides the hyperparameters that `dynfrac list` has, seed, batch_size and n_steps can be axes;
+    they run over whole numbers.
 
     \b
     Example:
       dynfrac sweep --preset published-tanh --res 256 --steps 500 --out run.zarr
       dynfrac sweep --arch mlp --x lr_in=1e-3:1e6 --y lr_out=1e-3:1e6 --out mlp.zarr
+      dynfrac sweep --arch my_nets:Net --optimizer adam --batch 32 --epochs 20 \\
+          --x lr=1e-4:1 --y seed=0:15 --out mine.zarr
       dynfrac sweep --map quadratic --x c_re=-2:0.5 --y c_im=-1.2:1.2 --rule bounded:2 --out m.zarr
     """
     check_output(out, folder=True)
-    given = parse_pairs("--arg", arguments)
     hparams = parse_numbers("--set", settings)
+    given = training_arguments(arguments, shorthands)
     if (preset is not None) + (arch is not None) + (map_name is not None) != 1:
         raise click.UsageError("give one of --preset, --arch and --map")
+    for option, other in (("--steps", steps), ("--every", every)):
+        if epochs is not None and other is not None:
+            raise click.UsageError(f"--epochs and {option} exclude each other; give one of them")
+    parsed = [None if text is None else Axis.parse(text) for text in (x, y, z)]
     if preset is not None:
-        if given:
-            raise click.UsageError("--arg needs --arch or --map; a preset has its own arguments")
-        task = _preset_task(preset, steps, seed)
+        task = _preset_task(preset, steps, epochs, seed, given)
     else:
         if seed is not None:
             given["seed"] = seed
-        task = _named_task(arch, map_name, given, steps)
-    axes = _choose_axes(task.axes, (("--x", x), ("--y", y), ("--z", z)), res)
+        wanted = {**hparams, **{axis.name: axis.high for axis in parsed if axis is not None}}
+        task = _named_task(arch, map_name, given, wanted, steps, epochs)
+    axes = _choose_axes(task.axes, parsed, res)
+    lengths = [axis for axis in axes if axis.name == N_STEPS]
+    if lengths and (steps is not None or epochs is not None):
+        raise click.UsageError("n_steps is an axis, so leave out --steps and --epochs")
     with contextlib.ExitStack() as stack:
         result = sweep(
             task.map_,
             axes,
-            n_steps=task.n_steps,
+            n_steps=None if lengths else task.n_steps,
+            every=task.every if every is None else every,
             out=out,
             hparams=hparams,
             rule=rule if rule is not None else task.rule,
-            dtype=dtype,
+            record=_choose_record(record, task, bool(lengths)),
+            dtype=dtype if dtype is not None else task.dtype,
             lanes=lanes,
             identity=task.identity,
             on_progress=_reporter(stack, announce=not quiet),
@@ -156,38 +182,74 @@ def command(
         _print(result)
 
 
-def _preset_task(name: str, steps: int | None, seed: int | None) -> _Task:
-    made = make_preset(name, steps=steps, seed=seed)
-    return _Task(made.map_, made.identity, made.axes, made.n_steps, made.rule)
+def _preset_task(
+    name: str,
+    steps: int | None,
+    epochs: int | None,
+    seed: int | None,
+    arguments: dict[str, Any],
+) -> _Task:
+    made = make_preset(name, steps=steps, epochs=epochs, seed=seed, **arguments)
+    return _Task(
+        made.map_,
+        made.identity,
+        made.axes,
+        made.n_steps,
+        made.every,
+        made.rule,
+        made.record,
+        made.dtype,
+    )
 
 
 def _named_task(
-    arch: str | None, map_name: str | None, arguments: dict[str, Any], steps: int | None
+    arch: str | None,
+    map_name: str | None,
+    arguments: dict[str, Any],
+    wanted: dict[str, float],
+    steps: int | None,
+    epochs: int | None,
 ) -> _Task:
-    kind, make = ("architecture", make_architecture) if arch else ("map", make_map)
-    name = arch or map_name or ""
-    if "batch" in arguments and ":" not in name:
-        # The length of a minibatch stream is part of its recipe, as in the presets.
-        arguments = {"n_steps": steps or STEPS, **arguments}
-    identity = {kind: name, "arguments": arguments}
-    return _Task(make(name, **arguments), identity, (), steps or STEPS, None)
+    n_steps = int(wanted.get(N_STEPS, STEPS)) if steps is None else steps
+    made, identity = make_source(
+        arch, map_name, arguments, wanted=wanted, steps=n_steps, epochs=epochs
+    )
+    every = 1
+    if epochs is not None:
+        if not isinstance(made, TrainingMap):
+            raise click.UsageError("--epochs needs a network; give --steps")
+        every = made.batches.epoch_steps
+        n_steps = epochs * every
+    return _Task(made, identity, (), n_steps, every, None, None, None)
 
 
-def _choose_axes(
-    own: tuple[Axis, ...], given: tuple[tuple[str, str | None], ...], res: int
-) -> list[Axis]:
+def _choose_record(given: tuple[str, ...], task: _Task, different_lengths: bool) -> tuple[str, ...]:
+    """Return the metrics to record: those asked for, the preset's, or all there are."""
+    if given:
+        names = tuple(name for text in given for name in text.split(","))
+        return () if names == ("none",) else names
+    if different_lengths:
+        return ()
+    return metric_names(task.map_) if task.record is None else task.record
+
+
+def _choose_axes(own: tuple[Axis, ...], given: Sequence[Axis | None], res: int) -> list[Axis]:
     """Put the axes of the command line in place of a preset's, and give each its resolution."""
+    options = ("--x", "--y", "--z")
     axes: list[Axis] = []
-    for i, (option, text) in enumerate(given):
-        if text is not None:
+    for i, axis in enumerate(given):
+        if axis is not None:
             if len(axes) < i:
-                raise click.UsageError(f"{option} needs {given[i - 1][0]} before it")
-            axes.append(Axis.parse(text))
+                raise click.UsageError(f"{options[i]} needs {options[i - 1]} before it")
+            axes.append(axis)
         elif i < len(own):
             axes.append(own[i])
     if not axes:
         raise click.UsageError("give --x NAME=LOW:HIGH, and --y for a picture")
-    return [axis if axis.n is not None else dataclasses.replace(axis, n=res) for axis in axes]
+    return [
+        axis if axis.n is not None else dataclasses.replace(axis, n=axis.default_n(res))
+        for axis in axes
+    ]
 
 
 def _reporter(stack: contextlib.ExitStack, *, announce: bool) -> Progress:
@@ -232,9 +294,11 @@ def _record(result: Sweep) -> dict[str, Any]:
 def _print(result: Sweep) -> None:
     """Print the outcome for people."""
     grid = " x ".join(str(axis.n) for axis in result.axes)
+    every = result.spec["every"]
+    recorded = f", a loss every {every}" if every > 1 else ""
     counts = {name: n for name, n in result.counts.items() if n}
     cells = sum(counts.values())
-    click.echo(f"{result.path}  {grid} runs of {result.spec['n_steps']} steps")
+    click.echo(f"{result.path}  {grid} runs of {result.spec['n_steps']} steps{recorded}")
     print_table(("", "", ""), [(name, n, f"{n / cells:.2%}") for name, n in counts.items()])
     if result.computed:
         click.echo(

@@ -17,7 +17,7 @@ def parse_pairs(option: str, entries: Iterable[str]) -> dict[str, Any]:
 
     Returns
     -------
-    dict of str to bool, int, float or str
+    dict of str to bool, int, float, str or None
 
     Raises
     ------
@@ -50,15 +50,17 @@ def parse_numbers(option: str, entries: Iterable[str]) -> dict[str, float]:
     """
     pairs = parse_pairs(option, entries)
     for name, value in pairs.items():
-        if isinstance(value, str | bool):
+        if value is None or isinstance(value, str | bool):
             raise ValueError(f"{option} {name}={value} is not a number; give one")
     return {name: float(value) for name, value in pairs.items()}
 
 
 def _value(text: str) -> Any:
-    """Read true, false, an integer or a number; anything else stays text."""
+    """Read true, false, none, an integer or a number; anything else stays text."""
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
+    if text.lower() == "none":
+        return None
     for kind in (int, float):
         try:
             return kind(text)

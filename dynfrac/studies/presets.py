@@ -30,9 +30,15 @@ class Recipe:
     axes : tuple of Axis
         x first, then y.
     n_steps : int
-        Recorded losses unless asked otherwise.
+        Steps unless asked otherwise; unused with `n_epochs`.
     rule : str
         Outcome rule.
+    n_epochs : int or None
+        Epochs unless asked otherwise; one loss is recorded an epoch.
+    record : tuple of str
+        Metrics that are recorded.
+    dtype : str or None
+        None: the map's preferred type.
     """
 
     description: str
@@ -41,6 +47,9 @@ class Recipe:
     axes: tuple[Axis, ...]
     n_steps: int = 500
     rule: str = "published"
+    n_epochs: int | None = None
+    record: tuple[str, ...] = ()
+    dtype: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,8 +65,12 @@ class Preset:
     map_ : AbstractMap
     axes : tuple of Axis
         x first, then y.
-    n_steps : int
+    n_steps, every : int
+        Steps of a run, and steps per recorded loss.
     rule : str
+    record : tuple of str
+        Metrics that are recorded.
+    dtype : str or None
     identity : dict
         JSON-ready: the architecture and its arguments, all that is needed to build `map_` again.
     """
@@ -67,7 +80,10 @@ class Preset:
     map_: AbstractMap
     axes: tuple[Axis, ...]
     n_steps: int
+    every: int
     rule: str
+    record: tuple[str, ...]
+    dtype: str | None
     identity: dict[str, Any]
 
 
@@ -95,11 +111,45 @@ PRESETS: Mapping[str, Recipe] = MappingProxyType(
             (Axis("lr_in", 1.0, 1e4), Axis("lr_out", 2.0, 200.0)),
             n_steps=100,
         ),
+        "kyhdc-resnet20": Recipe(
+            "ResNet-20 with projections: offset of all weights x learning rate, a loss an epoch",
+            "resnet20",
+            {
+                "shortcut": "projection",
+                "head_bias": False,
+                "n_data": 160,
+                "n_test": 160,
+                "batch": 32,
+                "seed": 1,
+            },
+            (Axis("weight_offset", 1e-4, 1.0), Axis("lr", 1e-4, 1.0)),
+            rule="curve-mean",
+            n_epochs=100,
+            record=("test_loss", "accuracy", "train_accuracy"),
+            dtype="float32",
+        ),
+        "kyhdc-shallow300": Recipe(
+            "300 rectifiers: offset of the initial weights x learning rate, a loss an epoch",
+            "shallow300",
+            {"n_data": 1000, "batch": 100},
+            (Axis("weight_offset", 1e-4, 1.0), Axis("lr", 1e-3, 10.0)),
+            rule="curve-mean",
+            n_epochs=30,
+            record=("test_loss", "accuracy", "train_accuracy"),
+            dtype="float32",
+        ),
     }
 )
 
 
-def make_preset(name: str, *, steps: int | None = None, seed: int | None = None) -> Preset:
+def make_preset(
+    name: str,
+    *,
+    steps: int | None = None,
+    epochs: int | None = None,
+    seed: int | None = None,
+    **arguments: Any,
+) -> Preset:
     """Build a preset by name.
 
     Parameters
@@ -108,8 +158,12 @@ def make_preset(name: str, *, steps: int | None = None, seed: int | None = None)
         A key of `PRESETS`.
     steps : int, optional
         Number of steps in place of the preset's own; the minibatch stream is as long.
+    epochs : int, optional
+        Number of epochs, with one recorded loss in each.
     seed : int, optional
-        Seed of weights and data in place of the published 0.
+        Seed of weights and data in place of the preset's own.
+    **arguments
+        Of the architecture, in place of the preset's own: other data, another optimizer.
 
     Returns
     -------
@@ -118,25 +172,39 @@ def make_preset(name: str, *, steps: int | None = None, seed: int | None = None)
     Raises
     ------
     ValueError
-        If the name is unknown or `steps` is not positive.
+        If the name or an argument is unknown, `steps` or `epochs` is not positive, or both are
+        given.
     """
     if name not in PRESETS:
         raise unknown_name("preset", name, PRESETS)
     recipe = PRESETS[name]
+    if steps is not None and epochs is not None:
+        raise ValueError("steps and epochs exclude each other; give one of them")
+    if steps is None and epochs is None:
+        epochs = recipe.n_epochs
+    for word, value in (("steps", steps), ("epochs", epochs)):
+        if value is not None and value < 1:
+            raise ValueError(f"{word}={value} must be at least 1")
     n_steps = recipe.n_steps if steps is None else steps
-    if n_steps < 1:
-        raise ValueError(f"steps={n_steps} must be at least 1")
-    arguments = dict(recipe.arguments)
+    given = {**recipe.arguments, **arguments}
     if seed is not None:
-        arguments["seed"] = seed
-    if "batch" in arguments:
-        arguments["n_steps"] = n_steps
+        given["seed"] = seed
+    if given.get("batch") is not None or given.get("largest_batch") is not None:
+        given |= {"n_steps": n_steps} if epochs is None else {"n_epochs": epochs}
+    map_ = make_architecture(recipe.architecture, **given)
+    every = 1
+    if epochs is not None:
+        every = map_.batches.epoch_steps  # type: ignore[attr-defined] # all presets are trainings
+        n_steps = epochs * every
     return Preset(
         name=name,
         description=recipe.description,
-        map_=make_architecture(recipe.architecture, **arguments),
+        map_=map_,
         axes=recipe.axes,
         n_steps=n_steps,
+        every=every,
         rule=recipe.rule,
-        identity={"architecture": recipe.architecture, "arguments": arguments},
+        record=recipe.record,
+        dtype=recipe.dtype,
+        identity={"architecture": recipe.architecture, "arguments": given},
     )

@@ -6,7 +6,6 @@ a call that dynfrac cannot make, an exception inside, outputs that do not fit th
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -29,10 +28,15 @@ from dynfrac.systems.batches import Dataset
 from dynfrac.systems.importing import in_words, with_article
 from dynfrac.systems.models import AbstractModel
 from dynfrac.systems.numerics import cast_floats
-from dynfrac.systems.signatures import read_signature
+from dynfrac.systems.signatures import parameters_of, read_signature
 
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
 Adapter = LinenModel | NnxModel | FunctionModel
+
+
+class Misfit(ValueError):
+    """Outputs that have another shape than the targets want."""
+
 
 _PROBE = 2
 """Examples that a network is tried on."""
@@ -49,10 +53,7 @@ def takes_rngs(thing: Any) -> bool:
     """Whether an object draws an nnx module when it is called: it has an argument ``rngs``."""
     if not callable(thing) or isinstance(thing, linen.Module | nnx.Module):
         return False
-    try:
-        return "rngs" in inspect.signature(thing).parameters
-    except ValueError:  # some built-in callables do not say what they take
-        return False
+    return "rngs" in [p.name for p in parameters_of(thing) or ()]
 
 
 def adapt_network(
@@ -131,7 +132,8 @@ def _wrap(network: Any, example: Dataset) -> Adapter:
         else:
             raise ValueError(_what_is_wanted(network))
         given = jax.tree.map(np.asarray, given)
-        name = getattr(function, "__name__", "the function")
+        name = getattr(function, "__name__", "<lambda>")
+        name = "the function" if name == "<lambda>" else name
         return FunctionModel(Traits(name, read_signature(function, 2)), function, given, create)
     raise ValueError(_what_is_wanted(network))
 
@@ -212,9 +214,9 @@ def check_fit(model: AbstractModel, name: str, data: Dataset, n_classes: int | N
     else:
         wanted = (*targets, n_classes)
         fits = outputs.shape[:-1] == targets and outputs.shape[-1] >= n_classes
-    if not fits:
+    if not fits:  # a mistake of its own, further on than a call that fails
         what = "targets" if n_classes is None else f"labels of {n_classes} classes"
-        raise ValueError(
+        raise Misfit(
             f"{name} returns outputs of shape {outputs.shape} for inputs of shape {shape}, which "
             f"do not fit {what} of shape {targets}; let it return {wanted}"
         )

@@ -16,6 +16,7 @@ from typing import Any
 from dynfrac.systems.abstract import unknown_name
 from dynfrac.systems.importing import in_words
 from dynfrac.systems.numerics import precision
+from dynfrac.systems.signatures import parameters_of
 
 Factory = Callable[..., Any]
 
@@ -44,7 +45,7 @@ def factory_arguments(factory: Factory) -> dict[str, Any]:
 
 def takes_any_argument(factory: Factory) -> bool:
     """Whether a factory has ``**arguments``."""
-    return any(p.kind is p.VAR_KEYWORD for p in _parameters(factory))
+    return any(p.kind is p.VAR_KEYWORD for p in parameters_of(factory) or ())
 
 
 def check_arguments(
@@ -109,16 +110,14 @@ def call_imported(path: str, factory: Factory, arguments: Mapping[str, Any]) -> 
     -----
     The setting is that of `dynfrac.systems.numerics`, so that jax arrays it makes are float64.
     """
-    named = _named(factory)
-    if _parameters(factory):
+    if parameters_of(factory) is not None:
+        named = _named(factory)
         for argument in arguments:
             if argument not in named and not takes_any_argument(factory):
                 raise unknown_name(f"argument of {path}:", argument, named)
         missing = [n for n, p in named.items() if p.default is p.empty and n not in arguments]
         if missing:
             raise ValueError(f"{path} needs the argument {', '.join(missing)}; give it a value")
-    elif arguments and _says_what_it_takes(factory):
-        raise unknown_name(f"argument of {path}:", next(iter(arguments)), ())
     with precision():
         try:
             return factory(**arguments)
@@ -126,24 +125,10 @@ def call_imported(path: str, factory: Factory, arguments: Mapping[str, Any]) -> 
             raise ValueError(f"{path} raised {in_words(error)}") from error
 
 
-def _says_what_it_takes(factory: Factory) -> bool:
-    try:
-        inspect.signature(factory)
-    except ValueError:  # some built-in callables do not
-        return False
-    return True
-
-
-def _parameters(factory: Factory) -> tuple[inspect.Parameter, ...]:
-    if not _says_what_it_takes(factory):
-        return ()
-    return tuple(inspect.signature(factory).parameters.values())
-
-
 def _named(factory: Factory) -> dict[str, inspect.Parameter]:
     """Return the arguments that may be given by name."""
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return {p.name: p for p in _parameters(factory) if p.kind in kinds}
+    return {p.name: p for p in parameters_of(factory) or () if p.kind in kinds}
 
 
 def _checked(name: str, argument: str, value: Any, annotation: Any) -> Any:

@@ -12,11 +12,12 @@ import jax
 import numpy as np
 from jax.typing import ArrayLike
 
-from dynfrac.systems.batches import AbstractBatches, Dataset, FullBatch, minibatch_stream
+from dynfrac.systems.batches import Dataset
 from dynfrac.systems.losses import mean_squared_error
 from dynfrac.systems.models import MeanFieldMLP
 from dynfrac.systems.numerics import precision
 from dynfrac.systems.optimizers import make_optimizer
+from dynfrac.systems.recipes import DRAWN, choose_batches
 from dynfrac.systems.training import TrainingMap
 
 
@@ -29,6 +30,7 @@ def published_map(
     batch: int | None = None,
     largest_batch: int | None = None,
     n_steps: int = 500,
+    n_epochs: int | None = None,
     optimizer: str = "sgd",
     lr: float = 1.0,
     seed: int | None = 0,
@@ -53,6 +55,8 @@ def published_map(
         count.
     n_steps : int, default 500
         Length of the minibatch stream, which is part of the recipe; unused without `batch`.
+    n_epochs : int, optional
+        The length in epochs, in place of `n_steps`.
     optimizer : str, default "sgd"
     lr : float, default 1.0
         Default learning rate.
@@ -88,9 +92,8 @@ def published_map(
         targets = jax.random.normal(sub, (n, 1), "float64")
         variables, data = jax.tree.map(np.asarray, (variables, Dataset(inputs, targets)))
     width = largest_batch if batch is None else batch
-    batches: AbstractBatches = FullBatch()
-    if width is not None:
-        batches = minibatch_stream(n, width, n_steps, adjustable=largest_batch is not None)
+    adjustable = largest_batch is not None
+    batches = choose_batches(n, width, DRAWN, n_steps, n_epochs, adjustable=adjustable)
     return TrainingMap(
         model,
         make_optimizer(optimizer),

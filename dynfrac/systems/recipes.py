@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from dynfrac.systems.abstract import unknown_name
-from dynfrac.systems.adaptation import adapt_network, check_fit
+from dynfrac.systems.adaptation import Misfit, adapt_network, check_fit
 from dynfrac.systems.batches import (
     ORDERS,
     AbstractBatches,
@@ -44,6 +44,7 @@ def training_map(
     largest_batch: int | None = None,
     order: str = "reshuffled",
     n_steps: int = 500,
+    n_epochs: int | None = None,
     n_data: int | None = None,
     n_test: int | None = None,
     image_size: int | None = None,
@@ -81,6 +82,8 @@ def training_map(
         the data, or draws with replacement. It is fixed by a seed of its own, the same for all.
     n_steps : int, default 500
         Length of the minibatch stream, which a longer run repeats.
+    n_epochs : int, optional
+        The length in epochs, in place of `n_steps`.
     n_data, n_test : int, optional
         Examples to train and to test on, the first of the source. Absent: 256 each of a named
         source, all of a file.
@@ -124,7 +127,12 @@ def training_map(
     with precision():
         model, source = _fit(network, source, flat, measure, _read_groups(groups))
         batches = choose_batches(
-            source.train.size, width, order, n_steps, adjustable=largest_batch is not None
+            source.train.size,
+            width,
+            order,
+            n_steps,
+            n_epochs,
+            adjustable=largest_batch is not None,
         )
         variables = _draw(model, seed)
         if largest_batch is not None and jax.tree.leaves(jax.eval_shape(model.init, _KEY)["stats"]):
@@ -174,17 +182,26 @@ def choose_loss(loss: str | Loss | None, n_classes: int | None) -> Loss:
 
 
 def choose_batches(
-    n_data: int, batch: int | None, order: str, n_steps: int, *, adjustable: bool = False
+    n_data: int,
+    batch: int | None,
+    order: str,
+    n_steps: int,
+    n_epochs: int | None = None,
+    *,
+    adjustable: bool = False,
 ) -> AbstractBatches:
-    """Return the batches of `training_map`: a stream of at least `n_steps`, or all the data."""
+    """Return the batches of `training_map`: a stream that is long enough, or all the data."""
     orders = (*ORDERS, DRAWN)
     if order not in orders:
         raise unknown_name("order", order, orders)
     if batch is None:
         return FullBatch()
     if order == DRAWN:
+        if n_epochs is not None:
+            n_steps = n_epochs * -(-n_data // max(1, batch))
         return minibatch_stream(n_data, batch, n_steps, adjustable=adjustable)
-    n_epochs = -(-n_steps // max(1, n_data // max(1, batch)))
+    if n_epochs is None:
+        n_epochs = -(-n_steps // max(1, n_data // max(1, batch)))
     return epoch_stream(n_data, batch, n_epochs, order=order, adjustable=adjustable)
 
 
@@ -242,6 +259,9 @@ def _fit(
     except ValueError as refusal:
         try:
             return adapt(rows), rows
+        except Misfit as other:
+            # Rows went through, which says more about the network than images that did not.
+            raise (refusal if isinstance(refusal, Misfit) else other) from None
         except ValueError:
             raise refusal from None
 

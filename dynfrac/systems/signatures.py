@@ -54,6 +54,24 @@ class CallSignature:
         return {**switches, **{name: hparams[name] for name, _ in self.hparams}}
 
 
+def parameters_of(function: Callable[..., Any]) -> tuple[inspect.Parameter, ...] | None:
+    """Return the parameters of a callable, or None if it does not say what they are.
+
+    A class whose metaclass hides them (every nnx module) is asked through its ``__init__``.
+    """
+    try:
+        parameters = tuple(inspect.signature(function).parameters.values())
+    except ValueError:  # some built-in callables
+        return None
+    kinds = {p.kind for p in parameters}
+    if isinstance(function, type) and kinds <= {*_VARIADIC}:
+        return tuple(inspect.signature(function.__init__).parameters.values())[1:]
+    return parameters
+
+
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
 def read_signature(function: Callable[..., Any], n_positional: int) -> CallSignature:
     """Read how a function wants to be called after its first `n_positional` arguments.
 
@@ -75,9 +93,8 @@ def read_signature(function: Callable[..., Any], n_positional: int) -> CallSigna
     >>> read_signature(apply, 2)
     CallSignature(switches=(('train', True),), hparams=(('beta', 1.0),), key=None)
     """
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except ValueError:  # some built-in callables do not say what they take
+    parameters = parameters_of(function)
+    if parameters is None:
         return CallSignature((), (), None)
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     variadic = any(p.kind == p.VAR_POSITIONAL for p in parameters)
@@ -89,7 +106,7 @@ def read_signature(function: Callable[..., Any], n_positional: int) -> CallSigna
     first = {p.name for p in positional[:n_positional]}
     switches, hparams, key = [], [], None
     for p in parameters:
-        if p.name in first or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+        if p.name in first or p.kind in _VARIADIC:
             continue
         if p.name in _SWITCHES:
             switches.append((p.name, _SWITCHES[p.name]))

@@ -1,0 +1,147 @@
+"""Options that say what is run, shared by all commands that run a map or a training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import click
+
+from dynfrac.cli.pairs import parse_pairs
+from dynfrac.systems.abstract import AbstractMap
+from dynfrac.systems.catalogue import make_architecture, make_map
+from dynfrac.systems.factories import factory_arguments
+from dynfrac.systems.importing import import_callable
+
+_SHORTHANDS = ("data", "optimizer", "loss", "batch")
+"""Arguments of a training that have an option of their own."""
+
+
+def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options ``--arch --map --arg --data --optimizer --loss --batch``.
+
+    They arrive as `arch`, `map_name`, `arguments`, `data`, `optimizer`, `loss`, `batch`.
+    """
+    options = (
+        click.option("--arch", metavar="NAME", help="A network to train, or package.module:name."),
+        click.option("--map", "map_name", metavar="NAME", help="A map, or package.module:name."),
+        click.option(
+            "--arg",
+            "arguments",
+            metavar="NAME=VALUE",
+            multiple=True,
+            help="An argument of the network or map, such as width=32; repeatable.",
+        ),
+        click.option(
+            "--data", metavar="NAME", help="What is trained on: a name, or a file FILE.npz."
+        ),
+        click.option(
+            "--optimizer",
+            metavar="NAME",
+            help="Parts joined by +, as in clip+adam+warmup, or package.module:name.",
+        ),
+        click.option("--loss", metavar="NAME", help="cross-entropy, mse, or package.module:name."),
+        click.option("--batch", type=click.IntRange(min=1), help="Examples a step."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def training_arguments(arguments: tuple[str, ...], shorthands: Mapping[str, Any]) -> dict[str, Any]:
+    """Join the values of ``--arg`` and of the options that stand for one of them.
+
+    Raises
+    ------
+    ValueError
+        If something is given in both ways.
+    """
+    given = parse_pairs("--arg", arguments)
+    for name in _SHORTHANDS:
+        if shorthands.get(name) is None:
+            continue
+        if name in given:
+            raise ValueError(f"--{name} and --arg {name} are both given; drop one of them")
+        given[name] = shorthands[name]
+    return given
+
+
+def make_source(
+    arch: str | None,
+    map_name: str | None,
+    arguments: dict[str, Any],
+    *,
+    wanted: Mapping[str, float] = {},
+    steps: int | None = None,
+    epochs: int | None = None,
+) -> tuple[AbstractMap, dict[str, Any]]:
+    """Make the map that the options name.
+
+    Parameters
+    ----------
+    arch, map_name : str or None
+        Exactly one of them.
+    arguments : dict
+        From `training_arguments`.
+    wanted : mapping of str to float
+        Hyperparameters that are axes or are set, with the largest value of each: of a training,
+        `seed` and `batch_size` are hyperparameters only on demand.
+    steps, epochs : int, optional
+        Length of the run. That of a minibatch stream is part of its recipe.
+
+    Returns
+    -------
+    map_ : AbstractMap
+    identity : dict
+        What it was made from.
+
+    Raises
+    ------
+    click.UsageError
+        If an option needs another one.
+    ValueError
+        Whatever making the map raises.
+    """
+    if (arch is None) == (map_name is None):
+        raise click.UsageError("give one of --map NAME and --arch NAME")
+    if map_name is not None:
+        for name in _SHORTHANDS:
+            if name in arguments and ":" not in map_name:
+                raise click.UsageError(f"--{name} needs --arch: a map has no {name}")
+        return make_map(map_name, **arguments), {"map": map_name, "arguments": arguments}
+    assert arch is not None
+    needed = set(wanted) & {"seed", "batch_size"}
+    if ":" in arch:
+        # What a user's own factory takes, and the hyperparameters of its map, are its affair.
+        own = factory_arguments(import_callable(arch))
+        if not {"batch", "largest_batch"} & set(own):
+            arguments = with_stream_length(arguments, steps, epochs)
+        if needed and needed <= set(make_architecture(arch, **arguments).defaults):
+            needed = set()
+    if needed:
+        arguments = {**arguments, **on_demand(arguments, wanted)}
+    if ":" not in arch or needed:
+        arguments = with_stream_length(arguments, steps, epochs)
+    return make_architecture(arch, **arguments), {"architecture": arch, "arguments": arguments}
+
+
+def on_demand(arguments: Collection[str], wanted: Mapping[str, float]) -> dict[str, Any]:
+    """Return the arguments that make hyperparameters of a seed and a batch size."""
+    extra: dict[str, Any] = {}
+    if "seed" in wanted and "seed" not in arguments:
+        extra["seed"] = None
+    if "batch_size" in wanted and not {"batch", "largest_batch"} & set(arguments):
+        extra["largest_batch"] = math.ceil(wanted["batch_size"])
+    return extra
+
+
+def with_stream_length(
+    arguments: dict[str, Any], steps: int | None, epochs: int | None
+) -> dict[str, Any]:
+    """Make a minibatch stream as long as the run."""
+    if not {"batch", "largest_batch"} & set(arguments):
+        return arguments
+    if epochs is not None:
+        return {"n_epochs": epochs, **arguments}
+    return {"n_steps": steps, **arguments} if steps is not None else arguments
