@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from dynfrac.sweeps.runs import open_sweep as open_sweep
     from dynfrac.sweeps.runs import sweep as sweep
     from dynfrac.systems.abstract import AbstractMap as AbstractMap
+    from dynfrac.systems.catalogue import make_architecture as make_architecture
+    from dynfrac.systems.catalogue import make_map as make_map
+    from dynfrac.systems.datasets import load_data as load_data
+    from dynfrac.systems.mnist import load_mnist as load_mnist
+    from dynfrac.systems.optimizers import make_optimizer as make_optimizer
+    from dynfrac.systems.recipes import training_map as training_map
     from dynfrac.systems.training import TrainingMap as TrainingMap
 
 _HOMES = {
@@ -37,9 +43,15 @@ _HOMES = {
     "evaluate": "dynfrac.orbits.evaluator",
     "iterate": "dynfrac.orbits.iteration",
     "kaplan_yorke_dimension": "dynfrac.analysis.kaplan_yorke",
+    "load_data": "dynfrac.systems.datasets",
+    "load_mnist": "dynfrac.systems.mnist",
     "lyapunov_spectrum": "dynfrac.analysis.lyapunov",
+    "make_architecture": "dynfrac.systems.catalogue",
+    "make_map": "dynfrac.systems.catalogue",
+    "make_optimizer": "dynfrac.systems.optimizers",
     "open_sweep": "dynfrac.sweeps.runs",
     "sweep": "dynfrac.sweeps.runs",
+    "training_map": "dynfrac.systems.recipes",
 }
 
 __all__ = [
@@ -54,9 +66,15 @@ __all__ = [
     "evaluate",
     "iterate",
     "kaplan_yorke_dimension",
+    "load_data",
+    "load_mnist",
     "lyapunov_spectrum",
+    "make_architecture",
+    "make_map",
+    "make_optimizer",
     "open_sweep",
     "sweep",
+    "training_map",
 ]
 
 

@@ -142,7 +142,8 @@ def _wrap_nnx(network: Any) -> NnxModel:
     create = None
     if not isinstance(network, nnx.Module):
         create, name = network, getattr(network, "__name__", "the factory of the network")
-        network = _attempt(name, lambda: create(rngs=nnx.Rngs(0)))
+        # Only its structure: nothing is computed until the weights are drawn for good.
+        network = _attempt(name, nnx.eval_shape, lambda: create(rngs=nnx.Rngs(0)))
         if not isinstance(network, nnx.Module):
             raise ValueError(_what_is_wanted(network))
     network.train()
@@ -247,12 +248,16 @@ def _spoilt_by_nan(model: Adapter, variables: Any, example: Dataset, loss: Loss)
     stats = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), variables["stats"])
     if not all(_is_float(leaf) for leaf in jax.tree.leaves(ruined)):
         return False
-    predicted = model.predict(ruined, stats, example.inputs, {})
-    outputs = [predicted]
-    if not model.stochastic:
-        outputs.append(model.apply(ruined, stats, example.inputs, {})[0])
-    targets = jnp.asarray(example.targets)
-    return all(bool(jnp.isnan(loss(values, targets))) for values in outputs)
+
+    @jax.jit
+    def losses(params: Any, stats: Any) -> list[jax.Array]:
+        outputs = [model.predict(params, stats, example.inputs, {})]
+        if not model.stochastic:
+            outputs.append(model.apply(params, stats, example.inputs, {})[0])
+        targets = jnp.asarray(example.targets)
+        return [loss(values, targets) for values in outputs]
+
+    return all(bool(jnp.isnan(value)) for value in losses(ruined, stats))
 
 
 def _groups(groups: Mapping[str, str | tuple[str, ...]] | None, params: Any) -> Groups:

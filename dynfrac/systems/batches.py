@@ -212,14 +212,14 @@ def epoch_stream(
         passes = [np.arange(n_data)]
     else:
         stored = n_epochs if order == "reshuffled" else 1
-        passes = [_permutation(n_data, seed, epoch) for epoch in range(stored)]
+        passes = [permutation(n_data, seed, epoch) for epoch in range(stored)]
     kept = np.stack(passes)[:, : steps * batch].astype(np.min_scalar_type(n_data - 1))
     return MinibatchStream(kept.reshape(-1, batch), steps, adjustable)
 
 
-def _permutation(n: int, seed: int, epoch: int) -> np.ndarray:
-    """Return the permutation of 0 .. n - 1 that belongs to a seed and an epoch."""
-    words = np.random.PCG64([seed, epoch]).random_raw(n)
+def permutation(n: int, *seeds: int) -> np.ndarray:
+    """Return the permutation of 0 .. n - 1 that belongs to some numbers, on every machine."""
+    words = np.random.PCG64(list(seeds)).random_raw(n)
     return np.argsort(words, kind="stable")
 
 

@@ -12,8 +12,7 @@ import optax
 from flax import struct
 from jax.typing import ArrayLike
 
-from dynfrac.systems.batches import Dataset
-from dynfrac.systems.numerics import precision
+from dynfrac.systems.batches import Dataset, permutation
 
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -140,11 +139,10 @@ def draw_label_noise(data: Dataset, *, seed: int = 0) -> LabelNoise:
 
     Notes
     -----
-    A wrong target is that of a random other example, so that the classes keep their shares; one in
-    C of them is the right one by chance. The order is the same for all points of a sweep.
+    A wrong target is that of another example, by a random permutation, so that the classes keep
+    their shares; one in C of them is the right one by chance. It is the same at all points of a
+    sweep.
     """
-    with precision():
-        first, second = jax.random.split(jax.random.PRNGKey(seed))
-        rank = np.asarray(jax.random.permutation(first, data.size), np.int32)
-        source = np.asarray(jax.random.randint(second, (data.size,), 0, data.size))
+    rank = permutation(data.size, seed, 0).astype(np.int32)
+    source = permutation(data.size, seed, 1)
     return LabelNoise(rank, np.asarray(data.targets)[source], data.size)
