@@ -16,6 +16,7 @@ from flax import linen, nnx
 
 from dynfrac.systems.abstract import unknown_name
 from dynfrac.systems.adapters import (
+    AbstractAdapter,
     FunctionModel,
     Groups,
     LinenModel,
@@ -31,7 +32,6 @@ from dynfrac.systems.numerics import cast_floats
 from dynfrac.systems.signatures import parameters_of, read_signature
 
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
-Adapter = LinenModel | NnxModel | FunctionModel
 
 
 class Misfit(ValueError):
@@ -114,7 +114,7 @@ def adapt_network(
     return made.replace(traits=traits)
 
 
-def _wrap(network: Any, example: Dataset) -> Adapter:
+def _wrap(network: Any, example: Dataset) -> AbstractAdapter:
     """Choose the adapter of a network."""
     if isinstance(network, linen.Module):
         call = read_signature(network.__call__, 1)
@@ -161,7 +161,7 @@ def _wrap_nnx(network: Any) -> NnxModel:
     return NnxModel(traits, training, evaluation, places, given, create)
 
 
-def _variables(model: Adapter, example: Dataset) -> dict[str, Any]:
+def _variables(model: AbstractAdapter, example: Dataset) -> dict[str, Any]:
     """Draw a first set of variables, only their shapes where they need not be computed."""
     variables = _attempt(
         model.traits.name, lambda: jax.eval_shape(model.init, jax.random.PRNGKey(0))
@@ -228,7 +228,7 @@ def _in_float64(tree: Any) -> Any:
     return jax.eval_shape(lambda t: cast_floats(t, "float64"), tree)
 
 
-def _convolves(model: Adapter, variables: Any, example: Dataset) -> bool:
+def _convolves(model: AbstractAdapter, variables: Any, example: Dataset) -> bool:
     key = jax.random.PRNGKey(0) if model.stochastic else None
     closed = jax.make_jaxpr(lambda p, s: model.apply(p, s, example.inputs, model.defaults, key)[0])(
         _in_float64(variables["params"]), _in_float64(variables["stats"])
@@ -236,7 +236,7 @@ def _convolves(model: Adapter, variables: Any, example: Dataset) -> bool:
     return "conv_general_dilated" in str(closed)
 
 
-def _spoilt_by_nan(model: Adapter, variables: Any, example: Dataset, loss: Loss) -> bool:
+def _spoilt_by_nan(model: AbstractAdapter, variables: Any, example: Dataset, loss: Loss) -> bool:
     """Whether the loss is not-a-number once every parameter is, tried on two examples.
 
     The loss is a mean over the examples and nothing but parameters varies from run to run, so two

@@ -7,6 +7,7 @@ Nothing of the network is rewritten: its own initialisers draw the parameters, i
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable
 from typing import Any, final
 
@@ -49,10 +50,18 @@ class Traits(struct.PyTreeNode):
     slaved_stats: bool = struct.field(pytree_node=False, default=True)
 
 
-class _AbstractAdapter(AbstractModel):
-    """What all adapters share: answers that were found out beforehand."""
+class AbstractAdapter(AbstractModel):
+    """What all adapters share: the answers in `traits`, and the questions that they came from."""
 
     traits: Traits
+
+    @abc.abstractmethod
+    def draws(self, variables: Any) -> bool:
+        """Whether a training call asks for random numbers."""
+
+    @abc.abstractmethod
+    def remembers(self, variables: Any) -> bool:
+        """Whether some statistics may be read by a later training call, unlike BatchNorm's."""
 
     @property
     def defaults(self) -> dict[str, float]:
@@ -103,7 +112,7 @@ class _AbstractAdapter(AbstractModel):
 
 
 @final
-class LinenModel(_AbstractAdapter):
+class LinenModel(AbstractAdapter):
     """A flax linen module.
 
     Attributes
@@ -177,7 +186,7 @@ _NOT_STATISTICS = ("params", "intermediates", "losses", "perturbations")
 
 
 @final
-class NnxModel(_AbstractAdapter):
+class NnxModel(AbstractAdapter):
     """A flax nnx module.
 
     Attributes
@@ -276,7 +285,7 @@ def _typed(key: jax.Array) -> jax.Array:
 
 
 @final
-class FunctionModel(_AbstractAdapter):
+class FunctionModel(AbstractAdapter):
     """A plain function of parameters and inputs.
 
     Attributes
