@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import click
 import numpy as np
 
 from dynfrac.cli.output import check_output, print_json
-from dynfrac.orbits.outcomes import Status
+from dynfrac.orbits.outcomes import Status, one_sided
 from dynfrac.orbits.rules import AbstractRule, make_rule
 from dynfrac.plots.trainability import (
     plot_accuracy,
@@ -112,28 +112,6 @@ def command(
         click.echo(sentence, err=True)
 
 
-def one_sided(counts: Mapping[str, int]) -> str | None:
-    """Say that a window shows one outcome only, so that there is no boundary to look for.
-
-    Parameters
-    ----------
-    counts : mapping of str to int
-        Runs of each status by its name in lower case, pending ones included.
-
-    Returns
-    -------
-    str, optional
-        A sentence; None if there are both outcomes, or no outcome yet.
-    """
-    done = sum(counts.values()) - counts["pending"]
-    if not done or 0 < counts["converged"] < done:
-        return None
-    runs = f"all {done} runs" if counts["converged"] else f"none of the {done} runs"
-    if counts["pending"]:
-        return f"{runs} so far converged: no boundary has been met yet"
-    return f"{runs} converged: there is no boundary in this window"
-
-
 def _rule(result: Sweep) -> AbstractRule | None:
     """Return the rule of a sweep; None if it is a user's own, of which only the name is kept."""
     try:
@@ -166,7 +144,8 @@ def _name(result: Sweep) -> str:
     """Say what was swept: a preset's name, or a factory's with its arguments."""
     identity = result.spec["map"]
     # The length of the minibatch stream follows the number of steps, which the caption tells.
-    arguments = {k: v for k, v in identity.get("arguments", {}).items() if k != "n_steps"}
+    told = ("n_steps", "n_epochs")
+    arguments = {k: v for k, v in identity.get("arguments", {}).items() if k not in told}
     for name, recipe in PRESETS.items():
         same = (recipe.architecture, dict(recipe.arguments)) == (
             identity.get("architecture"),

@@ -20,6 +20,7 @@ from typing import final
 import click
 from click.shell_completion import CompletionItem
 
+from dynfrac.cli.interrupts import interrupts_noted
 from dynfrac.cli.settings import bind_environment, read_settings, settings_for
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -168,7 +169,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # `--arch module:factory` finds the modules of the folder one stands in, as `python` would.
         sys.path.append(os.getcwd())
     try:
-        status = cli.main(args=argv, prog_name="dynfrac", standalone_mode=False)
+        with interrupts_noted():
+            status = cli.main(args=argv, prog_name="dynfrac", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return USAGE

@@ -20,6 +20,8 @@ from typing import Any
 import click
 import numpy as np
 
+from dynfrac.cli.interrupts import raise_if_interrupted
+
 
 def jsonable(obj: Any) -> Any:
     """Turn a result into what JSON can say.
@@ -203,10 +205,11 @@ def progress_bar(description: str, total: float | None) -> Iterator[Callable[[fl
     Yields
     ------
     callable
-        `advance(n)` says that `n` more units are done.
+        `advance(n)` says that `n` more units are done. It raises `KeyboardInterrupt` if Ctrl-C was
+        pressed and got lost.
     """
     if not progress_is_shown():
-        yield lambda n: None
+        yield lambda n: raise_if_interrupted()
         return
     from rich.console import Console  # a tenth of a second that quiet runs do without
     from rich.progress import (
@@ -229,7 +232,12 @@ def progress_bar(description: str, total: float | None) -> Iterator[Callable[[fl
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(description, total=total)
-        yield lambda n: progress.advance(task, n)
+
+        def advance(n: float) -> None:
+            raise_if_interrupted()
+            progress.advance(task, n)
+
+        yield advance
 
 
 def progress_is_shown() -> bool:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any
 
@@ -67,3 +68,25 @@ class Outcomes:
 
     def __len__(self) -> int:
         return len(self.status)
+
+
+def one_sided(counts: Mapping[str, int]) -> str | None:
+    """Say that a window shows one outcome only, so that there is no boundary to look for.
+
+    Parameters
+    ----------
+    counts : mapping of str to int
+        Runs of each status by its name in lower case, pending ones included.
+
+    Returns
+    -------
+    str, optional
+        A sentence; None if there are both outcomes, or no outcome yet.
+    """
+    done = sum(counts.values()) - counts["pending"]
+    if not done or 0 < counts["converged"] < done:
+        return None
+    runs = f"all {done} runs" if counts["converged"] else f"none of the {done} runs"
+    if counts["pending"]:
+        return f"{runs} so far converged: no boundary has been met yet"
+    return f"{runs} converged: there is no boundary in this window"

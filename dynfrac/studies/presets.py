@@ -132,7 +132,7 @@ PRESETS: Mapping[str, Recipe] = MappingProxyType(
             "300 rectifiers: offset of the initial weights x learning rate, a loss an epoch",
             "shallow300",
             {"n_data": 1000, "batch": 100},
-            (Axis("weight_offset", 1e-4, 1.0), Axis("lr", 1e-3, 10.0)),
+            (Axis("weight_offset", 1e-4, 1.0), Axis("lr", 1e-2, 100.0)),
             rule="curve-mean",
             n_epochs=30,
             record=("test_loss", "accuracy", "train_accuracy"),

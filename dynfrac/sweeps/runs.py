@@ -22,7 +22,7 @@ import numpy as np
 from dynfrac.orbits.axes import Axis, check_axes
 from dynfrac.orbits.evaluator import N_STEPS, check_steps, choose_readings, evaluate
 from dynfrac.orbits.iteration import Progress
-from dynfrac.orbits.outcomes import Outcomes, Status
+from dynfrac.orbits.outcomes import Outcomes, Status, one_sided
 from dynfrac.orbits.rules import AbstractRule, make_rule
 from dynfrac.sweeps.clocks import stopwatch
 from dynfrac.sweeps.specifications import (
@@ -90,7 +90,7 @@ class Sweep:
 
     @property
     def t_escape(self) -> np.ndarray:
-        """int32 array: first step over the limit or not finite, -1 without one or if pending."""
+        """int32 array: first loss over the limit or not finite, -1 without one or if pending."""
         return self._read_finished("t_escape")
 
     @property
@@ -322,9 +322,14 @@ def open_sweep(path: str | os.PathLike[str]) -> Sweep:
     store = open_store(path)
     spec = stored_specification(store)
     axes = tuple(Axis(**spec["axes"][key]) for key in AXIS_KEYS if key in spec["axes"])
-    done = int(np.count_nonzero(store.read("status")))
-    flags = tuple(flag for axis in axes if (flag := _resolution_flag(axis, spec["dtype"])))
-    return Sweep(store.path, axes, spec, store.shape, 0, done, 0.0, 0.0, flags, store)
+    found = Sweep(store.path, axes, spec, store.shape, 0, 0, 0.0, 0.0, (), store)
+    counts = found.counts
+    flags = [_resolution_flag(axis, spec["dtype"]) for axis in axes] + [one_sided(counts)]
+    return dataclasses.replace(
+        found,
+        reused=sum(counts.values()) - counts["pending"],
+        flags=tuple(flag for flag in flags if flag),
+    )
 
 
 def _check_arguments(

@@ -41,7 +41,11 @@ FIELDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
         "NaN",
         {"long_name": "signed measure of the outcome rule, negative for converged runs"},
     ),
-    "t_escape": ("int32", -1, {"long_name": "first step over the limit or not finite, else -1"}),
+    "t_escape": (
+        "int32",
+        -1,
+        {"long_name": "first recorded loss over the limit or not finite, else -1"},
+    ),
     "final_loss": ("float64", "NaN", {"long_name": "last recorded loss"}),
     "status": (
         "uint8",

@@ -163,7 +163,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         {"flat": True},
         {"in": "first", "out": "head"},
     ),
-    "linear": Architecture(
+    "deep-linear": Architecture(
         linear_network,
         "a product of three matrices, on the data of a random teacher",
         {"data": "teacher"},

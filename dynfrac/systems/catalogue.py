@@ -12,6 +12,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, final
 
+import jax
 import numpy as np
 
 from dynfrac.systems.abstract import AbstractMap, unknown_name
@@ -44,6 +45,7 @@ from dynfrac.systems.toys import (
     QuadraticDescent,
     RippleDescent,
 )
+from dynfrac.systems.training import TrainingMap
 
 
 def _quadratic_descent(
@@ -270,9 +272,17 @@ def describe_own(path: str) -> Entry:
     """
     factory = import_callable(path, "map or network")
     made = make_architecture(path)
-    text = " ".join((inspect.getdoc(factory) or "").split("\n\n")[0].split())
-    arguments = {k: v for k, v in factory_arguments(factory).items() if k != "rngs"}
-    return Entry(path, text or f"{with_article(type(made).__name__)}", made.defaults, arguments)
+    told = " ".join((inspect.getdoc(factory) or "").split("\n\n")[0].split())
+    # A dataclass without a docstring, such as a linen module, is given its signature as one.
+    text = "" if told.startswith(f"{getattr(factory, '__name__', '')}(") else told.rstrip(".")
+    if isinstance(made, TrainingMap) and made.variables is not None:
+        sizes = [np.size(leaf) for leaf in jax.tree.leaves(made.variables["params"])]
+        shape = " x ".join(map(str, np.shape(made.data.inputs)))
+        size = f"{sum(sizes)} parameters, trained on inputs of {shape} unless told otherwise"
+        text = f"{text}; {size}" if text else size
+    hidden = {"rngs", "parent", "name"} if isinstance(factory, type) else {"rngs"}
+    arguments = {k: v for k, v in factory_arguments(factory).items() if k not in hidden}
+    return Entry(path, text or with_article(type(made).__name__), made.defaults, arguments)
 
 
 @functools.cache
@@ -302,7 +312,8 @@ def list_architectures() -> tuple[Entry, ...]:
 
 
 def _entry(name: str, member: str, architecture: Architecture, **smallest: Any) -> Entry:
-    """Describe an architecture by its smallest map."""
-    made = make_architecture(member, **smallest)
+    """Describe an architecture by its smallest map, of which no weight is drawn."""
+    made = make_architecture(member, **smallest, seed=None)
+    hparams = {key: value for key, value in made.defaults.items() if key != "seed"}
     arguments = {**factory_arguments(architecture.build), **architecture.training}
-    return Entry(name, architecture.description, made.defaults, arguments)
+    return Entry(name, architecture.description, hparams, arguments)

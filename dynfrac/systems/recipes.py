@@ -165,6 +165,25 @@ TRAINING_ARGUMENTS = {
 }
 """Arguments of `training_map` that a user's own network is given with."""
 
+TRAINING_MEANINGS: Mapping[str, str] = {
+    "data": "what is trained on: a name, or FILE.npz (also --data)",
+    "optimizer": "parts joined by +, or package.module:factory (also --optimizer)",
+    "loss": "cross-entropy, mse, or package.module:function (also --loss)",
+    "batch": "examples a step; absent: all of them, gradient descent (also --batch)",
+    "largest_batch": "in place of batch: makes batch_size a hyperparameter up to this number",
+    "order": "of the minibatches: reshuffled, fixed, sequential or drawn (with replacement)",
+    "n_steps": "length of the minibatch stream; the command's --steps unless given",
+    "n_epochs": "the length in epochs; the command's --epochs unless given",
+    "n_data": "examples to train on, the first of the data; 256 of a named source",
+    "n_test": "examples to test on; 256 of a named source",
+    "image_size": "side of the digits in pixels, for the data mini and mnist",
+    "flat": "whether inputs are rows; absent: images, or rows if the network takes only those",
+    "groups": "layer groups with learning rates lr_NAME, as in in:Dense_0,out:Dense_2",
+    "lr": "default learning rate",
+    "seed": "of the initial weights and of dropout; none: a hyperparameter",
+}
+"""What the arguments of a training mean, one line each."""
+
 _KEY = jax.eval_shape(lambda: jax.random.PRNGKey(0))
 
 

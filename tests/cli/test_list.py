@@ -5,18 +5,22 @@ import json
 import pytest
 
 from dynfrac.cli.main import main
-from dynfrac.orbits.rules import RULES
+from dynfrac.orbits.rules import RULE_FORMS
 from dynfrac.studies.presets import PRESETS
 from dynfrac.systems.catalogue import HYPERPARAMETERS, list_architectures, list_maps
+from dynfrac.systems.datasets import SOURCES
 from dynfrac.systems.optimizers import OPTIMIZERS
+from dynfrac.systems.recipes import TRAINING_ARGUMENTS
 
 NAMES = {
     "maps": [entry.name for entry in list_maps()],
     "architectures": [entry.name for entry in list_architectures()],
+    "training": list(TRAINING_ARGUMENTS),
+    "data": list(SOURCES),
+    "optimizers": list(OPTIMIZERS),
+    "rules": list(RULE_FORMS),
     "presets": list(PRESETS),
     "hyperparameters": list(HYPERPARAMETERS),
-    "rules": list(RULES),
-    "optimizers": list(OPTIMIZERS),
 }
 
 
@@ -45,9 +49,9 @@ def test_json_holds_every_kind_and_every_name(run):
     assert rows["henon"]["hparams"] == {"a": 1.4, "b": 0.3, "x0": 0.1, "y0": 0.1}
     network = rows["resnet{6n+2}"]
     assert network["hparams"]["skip"] == 1.0 and network["hparams"]["lr_in"] is None
-    assert network["arguments"]["batch"] is None and network["arguments"]["batch_norm"] is True
-    assert rows["skip"]["taken_by"] == ["resnet{6n+2}", "plain{6n+2}"]
-    assert rows["b1"]["taken_by"] == ["adam"]
+    assert network["arguments"]["batch_norm"] is True
+    assert rows["skip"]["taken_by"] == ["transformer", "resnet{6n+2}", "plain{6n+2}"]
+    assert {"adam", "lion"} <= set(rows["b1"]["taken_by"])
 
 
 @pytest.mark.parametrize("kind", NAMES)

@@ -10,6 +10,7 @@ import pytest
 from dynfrac.cli import cmd_show
 from dynfrac.cli.main import main
 from dynfrac.orbits.axes import Axis
+from dynfrac.orbits.outcomes import one_sided
 from dynfrac.orbits.rules import make_rule
 from dynfrac.studies.presets import make_preset
 from dynfrac.sweeps.runs import Sweep, open_sweep, sweep
@@ -162,7 +163,7 @@ def test_a_window_with_one_outcome_says_so(run, tmp_path):
 )
 def test_one_outcome_in_words(converged, other, pending, sentence):
     counts = {"pending": pending, "converged": converged, "bounded": 0, "escaped": other}
-    assert cmd_show.one_sided({**counts, "not_finite": 0}) == sentence
+    assert one_sided({**counts, "not_finite": 0}) == sentence
 
 
 def test_json(run, make):

@@ -168,7 +168,10 @@ WRONG = {
     "set twice": ((*SMALL, "--set", "z_re=1", "--set", "z_re=2"), "--set z_re is given twice"),
     "set axis": ((*SMALL, "--set", "c_re=1"), "c_re=1.0 is fixed and c_re is an axis too"),
     "arg": ((*SMALL, "--arg", "width=1"), "'width'"),
-    "arg preset": (("--preset", "published-tanh", "--arg", "width=8"), "--arg needs --arch"),
+    "arg preset": (
+        ("--preset", "published-tanh", "--arg", "widht=8"),
+        "unknown argument of mlp: 'widht'; did you mean 'width'?",
+    ),
     "empty": (("--map", "quadratic", "--x", "c_re=1:0"), "axis c_re=1:0 is empty"),
     "equal": (("--map", "quadratic", "--x", "c_re=1:1"), "axis c_re=1:1 is empty"),
     "log": (("--arch", "mlp", "--x", "lr=0:1"), "axis lr=0:1 starts at or below zero on a log"),
@@ -181,7 +184,10 @@ WRONG = {
     "n": (("--map", "quadratic", "--x", "c_re=0:1:1"), "has n=1 points; give at least 2"),
     "disk": ((*SMALL, "--res", "100000000"), "resolution 100000000 x 100000000 needs"),
     "steps": ((*SMALL, "--steps", "0"), "'--steps': 0 is not in the range"),
-    "rule": ((*SMALL, "--rule", "bounded:-1"), "rule='bounded:-1' is not understood"),
+    "rule": (
+        (*SMALL, "--rule", "bounded:-1"),
+        "rule bounded:-1 is impossible; it needs a LIMIT > 0",
+    ),
     "dtype": ((*SMALL, "--dtype", "float16"), "'--dtype': 'float16' is not one of"),
     "lanes": ((*SMALL, "--lanes", "0"), "'--lanes': 0 is not in the range"),
     "none": (("--x", "c_re=0:1"), "give one of --preset, --arch and --map"),
