@@ -94,7 +94,7 @@ def sharpness(
     if not 0 < rtol < 1:
         raise ValueError(f"rtol={rtol} is out of range; pass a number between 0 and 1")
     with precision():
-        problem = prepare(map_, hparams, dtype)
+        problem = prepare(map_, hparams, dtype, differentiate=True)
         state = jax.tree.map(jnp.asarray, cast_floats(state, choose_dtype(map_, dtype)))
         space = phase_space(problem.map_, state)
         point, rest = space.split(state)

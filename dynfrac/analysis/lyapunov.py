@@ -186,7 +186,7 @@ def lyapunov_spectrum(
     check_count("n_warmup", n_warmup, least=0)
     check_count("seed", seed, least=0)
     with precision():
-        problem = prepare(map_, hparams, dtype)
+        problem = prepare(map_, hparams, dtype, differentiate=True)
         k = _count_exponents(n_exponents, problem)
         run = run_tangents(
             problem,

@@ -18,7 +18,7 @@ import numpy as np
 from dynfrac.orbits.outcomes import Status
 from dynfrac.orbits.phase import PhaseSpace, phase_space
 from dynfrac.systems.abstract import AbstractMap, State, resolve_hparams
-from dynfrac.systems.numerics import cast_floats, choose_dtype, precision
+from dynfrac.systems.numerics import cast_floats, choose_dtype, hparam_dtype, precision
 from dynfrac.systems.provenance import git_state, versions
 
 CHUNK = 1024
@@ -71,7 +71,11 @@ class Problem:
 
 
 def prepare(
-    map_: AbstractMap, hparams: Mapping[str, Any] | None, dtype: str | None = None
+    map_: AbstractMap,
+    hparams: Mapping[str, Any] | None,
+    dtype: str | None = None,
+    *,
+    differentiate: bool = False,
 ) -> Problem:
     """Cast a map, its hyperparameters and its initial state, and check that they fit together.
 
@@ -82,8 +86,11 @@ def prepare(
     map_ : AbstractMap
     hparams : mapping of str to float, optional
         Values for some or all of the names in `map_.defaults`.
-    dtype : {"float64", "float32"}, optional
+    dtype : {"float64", "float32", "bfloat16"}, optional
         By default the map's `preferred_dtype`, or float64 if it has none.
+    differentiate : bool, default False
+        Whether tangents are to be taken, for which bfloat16 is too coarse: its three digits cannot
+        hold a frame orthonormal.
 
     Returns
     -------
@@ -96,6 +103,8 @@ def prepare(
         does not return a state like the one it was given.
     """
     real = choose_dtype(map_, dtype)
+    if differentiate and real.itemsize < 4:
+        raise ValueError(f"dtype={dtype!r} is too coarse for tangents; choose float64 or float32")
     resolved = resolve_hparams(map_, hparams)
     for name, value in resolved.items():
         if np.ndim(value) != 0:
@@ -105,7 +114,8 @@ def prepare(
     # On the device once, not again at every call of a compiled step.
     map_ = jax.tree.map(jnp.asarray, cast_floats(map_, real))
     values = {name: float(value) for name, value in resolved.items()}
-    numbers = {name: jnp.asarray(value, real) for name, value in values.items()}
+    kind = hparam_dtype(real)
+    numbers = {name: jnp.asarray(value, kind) for name, value in values.items()}
     state = jax.tree.map(jnp.asarray, cast_floats(map_.init(numbers), real))
     space = phase_space(map_, state)
     _check_step(map_, numbers, state)
@@ -183,7 +193,7 @@ def iterate(
         Number T of steps, at least 1.
     keep_states : bool, default False
         Record the phase-space coordinates of every iterate too: n_steps x dimension numbers.
-    dtype : {"float64", "float32"}, optional
+    dtype : {"float64", "float32", "bfloat16"}, optional
         By default the map's `preferred_dtype`, or float64 if it has none.
     on_progress : callable, optional
         Called with (steps done, steps in all) after every chunk.
