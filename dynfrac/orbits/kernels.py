@@ -51,11 +51,12 @@ class Readings:
         return self.rows * self.every
 
 
-def reading(map_: AbstractMap, name: str, state: Any, hparams: Any) -> jax.Array:
-    """Return the loss of a state, or a metric by name."""
-    if name == "loss":
-        return map_.observe(state, hparams)
-    return map_.metrics(state, hparams)[name]  # type: ignore[attr-defined] # an optional method
+def read(map_: AbstractMap, names: tuple[str, ...], state: Any, hparams: Any) -> jax.Array:
+    """Return the loss of a state and metrics by name, (len(names),) in float64."""
+    values = {"loss": map_.observe(state, hparams)} if "loss" in names else {}
+    if set(names) - {"loss"}:
+        values |= map_.metrics(state, hparams)  # type: ignore[attr-defined] # an optional method
+    return jnp.stack([values[name].astype(jnp.float64) for name in names])
 
 
 @partial(jax.jit, static_argnames="real")
@@ -95,24 +96,27 @@ def advance(
     lanes = len(jax.tree.leaves(states)[0])
     every = readings.every
 
-    def read(name: str, states: Any) -> jax.Array:
-        values = jax.vmap(lambda state, point: reading(map_, name, state, point))(states, hparams)
-        return values.astype(jnp.float64)
+    def read_all(names: tuple[str, ...], states: Any) -> jax.Array:
+        each = jax.vmap(lambda state, point: read(map_, names, state, point), out_axes=1)
+        return each(states, hparams)
+
+    def watched(states: Any) -> jax.Array:
+        return read_all((readings.watch,), states)[0]
 
     def body(i: jax.Array, carry: Any) -> Any:
         states, losses, finals = carry
         if every == 1:
-            losses = losses.at[i].set(read(readings.watch, states))
+            losses = losses.at[i].set(watched(states))
         else:
             losses = jax.lax.cond(
                 (i + 1) % every == 0,
-                lambda: losses.at[i // every].set(read(readings.watch, states)),
+                lambda: losses.at[i // every].set(watched(states)),
                 lambda: losses,
             )
         if readings.finals:
             finals = jax.lax.cond(
                 i == last,
-                lambda: jnp.stack([read(name, states) for name in readings.finals]),
+                lambda: read_all(readings.finals, states),
                 lambda: finals,
             )
         states = jax.vmap(map_.step, in_axes=(0, 0, None))(states, hparams, t + i)
@@ -153,8 +157,8 @@ def advance_on_host(
 @partial(jax.jit, static_argnames="watch")
 def _read_and_step(map_: AbstractMap, state: Any, hparams: Any, t: int, watch: str) -> Any:
     """One program for both, because they can share the forward pass."""
-    loss = reading(map_, watch, state, hparams)
-    return map_.step(state, hparams, t), loss.astype(jnp.float64)
+    loss = read(map_, (watch,), state, hparams)[0]
+    return map_.step(state, hparams, t), loss
 
 
 @jax.jit
@@ -164,8 +168,7 @@ def _step(map_: AbstractMap, state: Any, hparams: Any, t: int) -> Any:
 
 @partial(jax.jit, static_argnames="names")
 def _read_once(map_: AbstractMap, state: Any, hparams: Any, names: tuple[str, ...]) -> jax.Array:
-    values = [reading(map_, name, state, hparams).astype(jnp.float64) for name in names]
-    return jnp.stack(values)
+    return read(map_, names, state, hparams)
 
 
 @jax.jit

@@ -207,17 +207,19 @@ class TrainingMap(AbstractMap):
             ``train_accuracy``. Not-a-number where outputs are not finite.
         """
         params = self._shift(state.params, hparams)
-        data = _with_noise(self.data, self.noise, hparams)
+        classes = jnp.issubdtype(jnp.result_type(self.data.targets), jnp.integer)
         values: dict[str, jax.Array] = {}
         if self.test is not None:
-            values["test_loss"] = self._predicted_loss(params, state.stats, self.test, hparams)
-        if jnp.issubdtype(jnp.result_type(self.data.targets), jnp.integer):
+            outputs = self._predict(params, state.stats, self.test, hparams)
+            targets = jnp.asarray(self.test.targets)
+            values["test_loss"] = self.loss(outputs, targets)
+            if classes:
+                values["accuracy"] = accuracy(outputs, targets)
+        if classes:
+            data = _with_noise(self.data, self.noise, hparams)
             outputs = self._predict(params, state.stats, data, hparams)
             values["train_accuracy"] = accuracy(outputs, jnp.asarray(data.targets))
-            values["accuracy"] = values["train_accuracy"]
-            if self.test is not None:
-                outputs = self._predict(params, state.stats, self.test, hparams)
-                values["accuracy"] = accuracy(outputs, jnp.asarray(self.test.targets))
+            values.setdefault("accuracy", values["train_accuracy"])
         return values
 
     def is_doomed(self, state: TrainingState) -> jax.Array:
