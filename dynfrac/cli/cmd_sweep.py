@@ -22,7 +22,8 @@ from dynfrac.cli.output import (
 from dynfrac.cli.pairs import parse_numbers
 from dynfrac.cli.sources import make_source, source_options, training_arguments
 from dynfrac.orbits.axes import Axis
-from dynfrac.orbits.evaluator import N_STEPS, metric_names
+from dynfrac.orbits.columns import N_STEPS
+from dynfrac.orbits.inspection import metric_names
 from dynfrac.orbits.iteration import Progress
 from dynfrac.studies.presets import make_preset
 from dynfrac.sweeps.runs import Sweep, sweep

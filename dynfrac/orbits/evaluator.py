@@ -25,7 +25,6 @@ On a CPU several threads advance batches side by side: XLA leaves cores idle on 
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,9 +32,10 @@ from functools import partial
 from typing import Any, final
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from dynfrac.orbits.columns import N_STEPS, check_lengths, check_steps, columns_of
+from dynfrac.orbits.inspection import choose_readings, host_driven, is_autonomous, state_size
 from dynfrac.orbits.kernels import (
     Readings,
     advance,
@@ -46,11 +46,8 @@ from dynfrac.orbits.kernels import (
 )
 from dynfrac.orbits.outcomes import Outcomes
 from dynfrac.orbits.rules import AbstractRule, Record, close_record, make_rule, start_record
-from dynfrac.systems.abstract import AbstractMap, resolve_hparams, unknown_name
+from dynfrac.systems.abstract import AbstractMap, resolve_hparams
 from dynfrac.systems.numerics import cast_floats, choose_dtype, hparam_dtype, precision
-
-N_STEPS = "n_steps"
-"""Name under which each run can have a length of its own, beside the hyperparameters."""
 
 _POOL_RUNS = 4096
 _POOL_BYTES = 2**28
@@ -115,8 +112,8 @@ def evaluate(
     check_steps(n_steps, every)
     given = dict(hparams or {})
     lengths = None if N_STEPS in map_.defaults else given.pop(N_STEPS, None)
-    columns = _columns(resolve_hparams(map_, given), hparam_dtype(real), lengths)
-    counts = None if lengths is None else _check_lengths(columns.pop(N_STEPS), n_steps, every)
+    columns = columns_of(resolve_hparams(map_, given), hparam_dtype(real), lengths)
+    counts = None if lengths is None else check_lengths(columns.pop(N_STEPS), n_steps, every)
     n_runs = len(next(iter(columns.values())))
     with precision():
         map_ = jax.device_put(cast_floats(map_, real))
@@ -150,46 +147,6 @@ def evaluate(
     return Outcomes(status, measure, t_escape, final_loss, conditions, metrics)
 
 
-def metric_names(map_: AbstractMap) -> tuple[str, ...]:
-    """Return the names of a map's metrics, what may be recorded or watched besides the loss."""
-    hook = getattr(map_, "metrics", None)
-    if hook is None:
-        return ()
-    with precision():
-        hparams, state = _example(map_)
-        return tuple(jax.eval_shape(hook, state, hparams))
-
-
-def choose_readings(
-    map_: AbstractMap,
-    rule: AbstractRule,
-    record: Sequence[str],
-    every: int,
-    *,
-    fixed_length: bool = True,
-) -> Readings:
-    """Return what is read off each run, after checking that the map has it.
-
-    Raises
-    ------
-    ValueError
-        If the rule watches or `record` names a metric that the map does not have, or final
-        readings are wanted of runs whose lengths differ.
-    """
-    watch = rule.watch
-    names = metric_names(map_) if record or watch != "loss" else ()
-    for name in (*record, *({watch} - {"loss"})):
-        if name not in names:
-            raise unknown_name(f"metric of {type(map_).__name__}:", name, names)
-    finals = tuple(record) if watch == "loss" else (*record, "loss")
-    if finals and not fixed_length:
-        raise ValueError(
-            f"{', '.join(finals)} cannot be recorded of runs of different lengths; drop them, or "
-            "the axis n_steps"
-        )
-    return Readings(watch, finals, every)
-
-
 def default_lanes(map_: AbstractMap) -> int:
     """Return the number of runs per batch, a function of the map's size and the kind of device.
 
@@ -200,7 +157,7 @@ def default_lanes(map_: AbstractMap) -> int:
     quarter slower. Maps that are stepped from the host take one lane. On an accelerator batches
     are as large as 4096 runs; that has not been tuned on one.
     """
-    if _host_driven(map_):
+    if host_driven(map_):
         return 1
     budget = 2**13 if jax.default_backend() == "cpu" else 2**22
     fit = max(1, budget // max(1, state_size(map_)))
@@ -235,7 +192,7 @@ class _Engine:
         self.n_steps = n_steps
         self.real = real
         self.on_progress = on_progress
-        host = _host_driven(map_)
+        host = host_driven(map_)
         self.advance: Callable[..., Any] = advance_on_host if host else advance
         # Two threads a core: while one prepares its next batch in Python, the other computes.
         on_cpu = jax.default_backend() == "cpu"
@@ -344,77 +301,6 @@ class _Engine:
         return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
-def state_size(map_: AbstractMap) -> int:
-    """Return the number of entries of a map's state, counters included."""
-    with precision():
-        leaves = jax.tree.leaves(_example(map_)[1])
-    return sum(math.prod(leaf.shape) for leaf in leaves)
-
-
-def is_autonomous(map_: AbstractMap, real: np.dtype | str = "float64") -> bool:
-    """Whether `step` ignores the time `t`, read off its trace.
-
-    Parameters
-    ----------
-    map_ : AbstractMap
-    real : dtype
-        That of the map's arrays.
-
-    Returns
-    -------
-    bool
-        False also when the trace passes `t` on to an inner function that may or may not use it.
-    """
-    with precision():
-        hparams, state = _example(map_, real)
-        closed = jax.make_jaxpr(map_.step)(state, hparams, 0)
-    time = closed.jaxpr.invars[-1]
-    used = any(time is v for eqn in closed.jaxpr.eqns for v in eqn.invars)
-    return not used and all(time is not v for v in closed.jaxpr.outvars)
-
-
-def _columns(hparams: dict[str, Any], real: np.dtype, lengths: Any = None) -> dict[str, np.ndarray]:
-    """Hyperparameters as float columns of one length; with them ``n_steps``, if it is given."""
-    if not hparams:
-        raise ValueError("the map takes no hyperparameters, so all its runs are one; iterate it")
-    columns = {name: np.asarray(value).astype(real) for name, value in hparams.items()}
-    if lengths is not None:
-        columns[N_STEPS] = np.asarray(lengths, float)
-    sizes = {name: len(column) for name, column in columns.items() if column.ndim == 1}
-    for name, column in columns.items():
-        if column.ndim > 1:
-            raise ValueError(f"hyperparameter {name} has shape {column.shape}; pass (N,) or scalar")
-    if len(set(sizes.values())) > 1 or 0 in sizes.values():
-        raise ValueError(f"hyperparameters have lengths {sizes}; give arrays of one length >= 1")
-    n = next(iter(sizes.values()), 1)
-    return {name: np.broadcast_to(column, (n,)) for name, column in columns.items()}
-
-
-def check_steps(n_steps: int, every: int) -> int:
-    """Return `n_steps` if it is a positive multiple of a positive `every`, or raise."""
-    if n_steps < 1:
-        raise ValueError(f"n_steps={n_steps} must be at least 1")
-    if every < 1:
-        raise ValueError(f"every={every} must be at least 1")
-    if n_steps % every:
-        raise ValueError(
-            f"n_steps={n_steps} is not a multiple of every={every}; the nearest that is below is "
-            f"{n_steps // every * every}"
-        )
-    return n_steps
-
-
-def _check_lengths(lengths: np.ndarray, n_steps: int, every: int) -> np.ndarray:
-    """Return how many losses each run records."""
-    bad = ~((lengths >= every) & (lengths <= n_steps) & (lengths == np.round(lengths)))
-    if bad.any():
-        raise ValueError(
-            f"n_steps={lengths[bad][0]:g} of a single run is not a whole number from {every} to "
-            f"{n_steps}; change it, or the number of steps of all runs"
-        )
-    return lengths.astype(np.int64) // every
-
-
 def _pad(index: np.ndarray, lanes: int) -> np.ndarray:
     """Repeat the last entry until the length is a multiple of `lanes`."""
     return np.concatenate([index, np.full(-len(index) % lanes, index[-1])])
@@ -426,19 +312,8 @@ def _copy_rows(source: Record, target: Record, rows: np.ndarray) -> None:
         into[rows] = np.asarray(values)[rows]
 
 
-def _example(map_: AbstractMap, real: np.dtype | str = "float64") -> tuple[dict[str, Any], Any]:
-    """Default hyperparameters and the abstract initial state."""
-    kind = hparam_dtype(np.dtype(jnp.dtype(real)))
-    hparams = {name: np.asarray(value, kind) for name, value in map_.defaults.items()}
-    return hparams, jax.eval_shape(lambda h: cast_floats(map_.init(h), real), hparams)
-
-
 def _cores() -> int:
     """Return the processors that this process may use, where the system tells."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _host_driven(map_: AbstractMap) -> bool:
-    return getattr(map_, "drive", "scan") == "host" and jax.default_backend() == "cpu"

@@ -20,7 +20,9 @@ from typing import Any, final
 import numpy as np
 
 from dynfrac.orbits.axes import Axis, check_axes
-from dynfrac.orbits.evaluator import N_STEPS, check_steps, choose_readings, evaluate
+from dynfrac.orbits.columns import N_STEPS, check_steps
+from dynfrac.orbits.evaluator import evaluate
+from dynfrac.orbits.inspection import choose_readings
 from dynfrac.orbits.iteration import Progress
 from dynfrac.orbits.outcomes import Outcomes, Status, one_sided
 from dynfrac.orbits.rules import AbstractRule, make_rule

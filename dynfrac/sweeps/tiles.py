@@ -10,7 +10,8 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 
-from dynfrac.orbits.evaluator import pool_runs, state_size
+from dynfrac.orbits.evaluator import pool_runs
+from dynfrac.orbits.inspection import state_size
 from dynfrac.systems.abstract import AbstractMap
 
 Tile = tuple[slice, ...]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import jax
 import jax.numpy as jnp
@@ -185,6 +185,23 @@ class LinenModel(AbstractAdapter):
 _NOT_STATISTICS = ("params", "intermediates", "losses", "perturbations")
 
 
+class RandomPlace(NamedTuple):
+    """One entry of an nnx module's random state.
+
+    Attributes
+    ----------
+    path : tuple
+    shape : tuple of int
+        Not empty where layers are stacked.
+    is_key : bool
+        Whether it holds a key; else a counter.
+    """
+
+    path: tuple[Any, ...]
+    shape: tuple[int, ...]
+    is_key: bool
+
+
 @final
 class NnxModel(AbstractAdapter):
     """A flax nnx module.
@@ -194,8 +211,8 @@ class NnxModel(AbstractAdapter):
     traits : Traits
     training, evaluation : nnx.GraphDef
         The module without its variables, switched to either mode.
-    random : tuple of (tuple of str, bool)
-        Paths of its random state, and whether each holds a key (else it is a counter).
+    random : tuple of RandomPlace
+        Where its random state is.
     given : dict or None
         ``{"params": ..., "stats": ...}`` of a module that was handed over complete.
     create : callable or None
@@ -204,12 +221,12 @@ class NnxModel(AbstractAdapter):
     Notes
     -----
     Variables of type ``nnx.Param`` are trained, random state is replaced by streams of the step's
-    key, and all other variables are statistics.
+    key, what is sown as ``nnx.Intermediate`` is dropped, and all other variables are statistics.
     """
 
     training: Any = struct.field(pytree_node=False)
     evaluation: Any = struct.field(pytree_node=False)
-    random: tuple[tuple[tuple[Any, ...], bool], ...] = struct.field(pytree_node=False)
+    random: tuple[RandomPlace, ...] = struct.field(pytree_node=False)
     given: Any
     create: Callable[..., nnx.Module] | None = struct.field(pytree_node=False)
 
@@ -257,11 +274,13 @@ class NnxModel(AbstractAdapter):
         """Put the module together, with fresh random streams in place of its own."""
         source = _typed(jax.random.PRNGKey(0) if key is None else key)
         streams: dict[Any, Any] = {}
-        for i, (path, is_key) in enumerate(self.random):
+        for i, place in enumerate(self.random):
             node = streams
-            for part in path[:-1]:
+            for part in place.path[:-1]:
                 node = node.setdefault(part, {})
-            node[path[-1]] = jax.random.fold_in(source, i) if is_key else jnp.uint32(0)
+            own = jax.random.fold_in(source, i)
+            fresh = jax.random.split(own, place.shape) if place.shape else own
+            node[place.path[-1]] = fresh if place.is_key else jnp.zeros(place.shape, jnp.uint32)
         states = (nnx.State(tree) for tree in (params, streams, stats))
         # A copy: a module refuses to change variables that were made outside the present trace.
         return nnx.merge(graph, *states, copy=True)
@@ -272,8 +291,8 @@ _PARTS = ("params", "stats")
 
 def split_module(module: nnx.Module) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     """Return the graph of an nnx module, its ``{"params", "stats"}``, and its random state."""
-    graph, *states = nnx.split(module, nnx.Param, nnx.RngState, ...)
-    params, random, stats = (nnx.to_pure_dict(state) for state in states)
+    graph, *states = nnx.split(module, nnx.Param, nnx.RngState, nnx.Intermediate, ...)
+    params, random, _, stats = (nnx.to_pure_dict(state) for state in states)
     return graph, {"params": params, "stats": stats}, random
 
 

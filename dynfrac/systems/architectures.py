@@ -83,7 +83,8 @@ def mean_field_network(
     if task == "parity":
         if data.n_classes is None:
             raise ValueError(f"task='parity' needs classes, and {data.name} has none; drop it")
-        data = TrainingData(data.name, *map(_as_parity, (data.train, data.test)), None)
+        test = None if data.test is None else _as_parity(data.test)
+        data = TrainingData(data.name, _as_parity(data.train), test, None)
     widths = (_n_inputs(data), *(width,) * (depth - 1), _n_outputs(data))
     return MeanFieldMLP.create(widths, nonlinearity), data
 
@@ -243,8 +244,6 @@ def _n_outputs(data: TrainingData) -> int:
     return shape[1]
 
 
-def _as_parity(data: Dataset | None) -> Dataset | None:
+def _as_parity(data: Dataset) -> Dataset:
     """Replace classes by targets +1 (odd) and -1 (even)."""
-    if data is None:
-        return None
     return data.replace(targets=np.where(data.targets % 2, 1.0, -1.0)[:, None])

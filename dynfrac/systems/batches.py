@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import abc
 import math
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,8 @@ from jax.typing import ArrayLike
 
 from dynfrac.systems.abstract import unknown_name
 from dynfrac.systems.numerics import precision
+
+Examples = TypeVar("Examples")
 
 ORDERS = ("reshuffled", "fixed", "sequential")
 """How `epoch_stream` can pass through the data."""
@@ -53,8 +55,15 @@ class AbstractBatches(struct.PyTreeNode, abc.ABC):
         """Number of steps that make one epoch, about one pass through the data."""
 
     @abc.abstractmethod
-    def select(self, data: Dataset, t: ArrayLike) -> Dataset:
-        """Return the examples of step `t`, the same number at every step."""
+    def select(self, data: Examples, t: ArrayLike) -> Examples:
+        """Return the examples of step `t`, the same number at every step.
+
+        Parameters
+        ----------
+        data : Dataset or other pytree of arrays
+            Examples along the first axis of every leaf.
+        t : int
+        """
 
 
 @final
@@ -66,7 +75,7 @@ class FullBatch(AbstractBatches):
         """1: every step sees all the data."""
         return 1
 
-    def select(self, data: Dataset, t: ArrayLike) -> Dataset:
+    def select(self, data: Examples, t: ArrayLike) -> Examples:
         """Return `data` itself."""
         return data
 
@@ -99,7 +108,7 @@ class MinibatchStream(AbstractBatches):
         if self.epoch_steps == 0:
             object.__setattr__(self, "epoch_steps", len(self.indices))
 
-    def select(self, data: Dataset, t: ArrayLike) -> Dataset:
+    def select(self, data: Examples, t: ArrayLike) -> Examples:
         """Return the B examples of step `t`."""
         rows = jnp.asarray(self.indices)[t % self.indices.shape[0]]
         return jax.tree.map(lambda leaf: jnp.asarray(leaf)[rows], data)

@@ -215,7 +215,8 @@ def _make_built_in(
     if isinstance(source, str):
         if source not in ("mini", "mnist") and "image_size" not in arguments:
             sizes["image_size"] = None
-        sizes |= choose_sizes(source, sizes["n_data"], sizes["n_test"])
+        numbers = choose_sizes(source, sizes["n_data"], sizes["n_test"])
+        sizes |= zip(("n_data", "n_test"), numbers, strict=True)
         source = load_data(source, **sizes, flat=bool(given.get("flat")))
     built = architecture.build(source, **own)
     network, source = built if isinstance(built, tuple) else (built, source)

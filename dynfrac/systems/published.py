@@ -91,9 +91,9 @@ def published_map(
         key, sub = jax.random.split(key)
         targets = jax.random.normal(sub, (n, 1), "float64")
         variables, data = jax.tree.map(np.asarray, (variables, Dataset(inputs, targets)))
-    width = largest_batch if batch is None else batch
+    size = largest_batch if batch is None else batch
     adjustable = largest_batch is not None
-    batches = choose_batches(n, width, DRAWN, n_steps, n_epochs, adjustable=adjustable)
+    batches = choose_batches(n, size, DRAWN, n_steps, n_epochs, adjustable=adjustable)
     return TrainingMap(
         model,
         make_optimizer(optimizer),

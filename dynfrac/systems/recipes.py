@@ -224,13 +224,12 @@ def choose_batches(
     return epoch_stream(n_data, batch, n_epochs, order=order, adjustable=adjustable)
 
 
-def choose_sizes(source: str, n_data: int | None, n_test: int | None) -> dict[str, int | None]:
+def choose_sizes(
+    source: str, n_data: int | None, n_test: int | None
+) -> tuple[int | None, int | None]:
     """Return how many examples are taken of a source: of a named one `N_EXAMPLES` unless told."""
     usual = N_EXAMPLES if source in SOURCES else None
-    return {
-        "n_data": usual if n_data is None else n_data,
-        "n_test": usual if n_test is None else n_test,
-    }
+    return usual if n_data is None else n_data, usual if n_test is None else n_test
 
 
 def _source(
@@ -238,7 +237,8 @@ def _source(
 ) -> TrainingData:
     """Load or wrap the data."""
     if isinstance(data, str):
-        return load_data(data, **choose_sizes(data, n_data, n_test), image_size=image_size)
+        n_data, n_test = choose_sizes(data, n_data, n_test)
+        return load_data(data, n_data=n_data, n_test=n_test, image_size=image_size)
     if any(number is not None for number in (n_data, n_test, image_size)):
         raise ValueError(
             "n_data, n_test and image_size choose from a named source; cut the arrays instead"
@@ -301,12 +301,11 @@ def _read_groups(groups: Mapping[str, Any] | str | None) -> Mapping[str, Any] | 
 def _as_rows(source: TrainingData) -> TrainingData:
     """Flatten the inputs of every example."""
 
-    def rows(data: Dataset | None) -> Dataset | None:
-        if data is None:
-            return None
+    def rows(data: Dataset) -> Dataset:
         return data.replace(inputs=np.reshape(data.inputs, (data.size, -1)))
 
-    return TrainingData(source.name, rows(source.train), rows(source.test), source.n_classes)
+    test = None if source.test is None else rows(source.test)
+    return TrainingData(source.name, rows(source.train), test, source.n_classes)
 
 
 def _draw(model: AbstractModel, seed: int | None) -> Any:

@@ -11,6 +11,7 @@ nothing else:
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, final
@@ -57,15 +58,16 @@ class CallSignature:
 def parameters_of(function: Callable[..., Any]) -> tuple[inspect.Parameter, ...] | None:
     """Return the parameters of a callable, or None if it does not say what they are.
 
-    A class whose metaclass hides them (every nnx module) is asked through its ``__init__``.
+    A class whose metaclass hides them (every nnx module) is asked through its ``__init__``, also
+    where `functools.partial` has fixed some of them by name.
     """
     try:
         parameters = tuple(inspect.signature(function).parameters.values())
     except ValueError:  # some built-in callables
         return None
-    kinds = {p.kind for p in parameters}
-    if isinstance(function, type) and kinds <= {*_VARIADIC}:
-        return tuple(inspect.signature(function.__init__).parameters.values())[1:]
+    made = function.func if isinstance(function, functools.partial) else function
+    if isinstance(made, type) and {p.kind for p in parameters} <= {*_VARIADIC}:
+        return tuple(inspect.signature(made.__init__).parameters.values())[1:]
     return parameters
 
 

@@ -12,7 +12,7 @@ from flax import struct
 from jax.typing import ArrayLike
 
 from dynfrac.systems.abstract import AbstractMap, Hparams, unknown_name
-from dynfrac.systems.batches import AbstractBatches, Dataset, FullBatch
+from dynfrac.systems.batches import AbstractBatches, Dataset, FullBatch, MinibatchStream
 from dynfrac.systems.losses import LabelNoise, accuracy, weighted_mean
 from dynfrac.systems.models import AbstractModel
 from dynfrac.systems.numerics import DTYPES, cast_floats
@@ -121,7 +121,7 @@ class TrainingMap(AbstractMap):
     @property
     def defaults(self) -> dict[str, float]:
         """Every hyperparameter with its default; see the class notes."""
-        groups = self.model.groups
+        groups, largest = self.model.groups, self._largest_batch
         values = {
             "lr": 0.1,
             **{f"lr_{group}": float("nan") for group in groups},
@@ -130,7 +130,7 @@ class TrainingMap(AbstractMap):
             "init_scale": 1.0,
             **({"seed": float(self.seed)} if self.variables is None else {}),
             **({"label_noise": 0.0} if self.noise is not None else {}),
-            **({"batch_size": float(self.batches.indices.shape[1])} if self._adjustable else {}),
+            **({} if largest is None else {"batch_size": float(largest)}),
         }
         for owner, names in (
             ("optimizer", dict(self.optimizer.parameters)),
@@ -181,7 +181,7 @@ class TrainingMap(AbstractMap):
         batch = _with_noise(batch, noise, hparams)
         key = jax.random.fold_in(self.key_of(self.seed), t) if self.model.stochastic else None
         gradient, stats = jax.grad(self._objective, has_aux=True)(
-            params, state.stats, batch, hparams, key, weighted=self._adjustable
+            params, state.stats, batch, hparams, key, weighted=self._largest_batch is not None
         )
         transform = self.optimizer.transform(hparams)
         update, opt_state = transform.update(gradient, state.opt_state, params)
@@ -255,8 +255,11 @@ class TrainingMap(AbstractMap):
         return None
 
     @property
-    def _adjustable(self) -> bool:
-        return getattr(self.batches, "adjustable", False)
+    def _largest_batch(self) -> int | None:
+        """Examples of a minibatch of which only the first `batch_size` count, else None."""
+        if isinstance(self.batches, MinibatchStream) and self.batches.adjustable:
+            return self.batches.indices.shape[1]
+        return None
 
     def _objective(
         self,

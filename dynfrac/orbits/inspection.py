@@ -1,0 +1,97 @@
+"""What can be learned of a map without running it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dynfrac.orbits.kernels import Readings
+from dynfrac.orbits.rules import AbstractRule
+from dynfrac.systems.abstract import AbstractMap, unknown_name
+from dynfrac.systems.numerics import cast_floats, hparam_dtype, precision
+
+
+def state_size(map_: AbstractMap) -> int:
+    """Return the number of entries of a map's state, counters included."""
+    with precision():
+        leaves = jax.tree.leaves(_example(map_)[1])
+    return sum(math.prod(leaf.shape) for leaf in leaves)
+
+
+def is_autonomous(map_: AbstractMap, real: np.dtype | str = "float64") -> bool:
+    """Whether `step` ignores the time `t`, read off its trace.
+
+    Parameters
+    ----------
+    map_ : AbstractMap
+    real : dtype
+        That of the map's arrays.
+
+    Returns
+    -------
+    bool
+        False also when the trace passes `t` on to an inner function that may or may not use it.
+    """
+    with precision():
+        hparams, state = _example(map_, real)
+        closed = jax.make_jaxpr(map_.step)(state, hparams, 0)
+    time = closed.jaxpr.invars[-1]
+    used = any(time is v for eqn in closed.jaxpr.eqns for v in eqn.invars)
+    return not used and all(time is not v for v in closed.jaxpr.outvars)
+
+
+def host_driven(map_: AbstractMap) -> bool:
+    """Whether the present device is to step the map from the host, one call a step."""
+    return getattr(map_, "drive", "scan") == "host" and jax.default_backend() == "cpu"
+
+
+def metric_names(map_: AbstractMap) -> tuple[str, ...]:
+    """Return the names of a map's metrics, what may be recorded or watched besides the loss."""
+    hook = getattr(map_, "metrics", None)
+    if hook is None:
+        return ()
+    with precision():
+        hparams, state = _example(map_)
+        return tuple(jax.eval_shape(hook, state, hparams))
+
+
+def choose_readings(
+    map_: AbstractMap,
+    rule: AbstractRule,
+    record: Sequence[str],
+    every: int,
+    *,
+    fixed_length: bool = True,
+) -> Readings:
+    """Return what is read off each run, after checking that the map has it.
+
+    Raises
+    ------
+    ValueError
+        If the rule watches or `record` names a metric that the map does not have, or final
+        readings are wanted of runs whose lengths differ.
+    """
+    watch = rule.watch
+    names = metric_names(map_) if record or watch != "loss" else ()
+    for name in (*record, *({watch} - {"loss"})):
+        if name not in names:
+            raise unknown_name(f"metric of {type(map_).__name__}:", name, names)
+    finals = tuple(record) if watch == "loss" else (*record, "loss")
+    if finals and not fixed_length:
+        raise ValueError(
+            f"{', '.join(finals)} cannot be recorded of runs of different lengths; drop them, or "
+            "the axis n_steps"
+        )
+    return Readings(watch, finals, every)
+
+
+def _example(map_: AbstractMap, real: np.dtype | str = "float64") -> tuple[dict[str, Any], Any]:
+    """Default hyperparameters and the abstract initial state."""
+    kind = hparam_dtype(np.dtype(jnp.dtype(real)))
+    hparams = {name: np.asarray(value, kind) for name, value in map_.defaults.items()}
+    return hparams, jax.eval_shape(lambda h: cast_floats(map_.init(h), real), hparams)
