@@ -38,6 +38,7 @@ from dynfrac.sweeps.specifications import (
 from dynfrac.sweeps.stores import Store, all_fields, check_space, create_store, open_store
 from dynfrac.sweeps.tiles import Tile, cut
 from dynfrac.systems.abstract import AbstractMap, resolve_hparams
+from dynfrac.systems.numerics import hparam_dtype
 from dynfrac.systems.provenance import git_state, versions
 
 
@@ -414,10 +415,11 @@ def _fill(
 
 def _resolution_flag(axis: Axis, dtype: str) -> str | None:
     """Say so if neighbouring points of an axis are one number in the type of the sweep."""
-    distinct = len(np.unique(axis.points().astype(dtype)))
+    kind = hparam_dtype(np.dtype(dtype))
+    distinct = len(np.unique(axis.points().astype(kind)))
     if distinct == axis.n:
         return None
-    return f"axis {axis.name} has {axis.n} points of which {dtype} tells only {distinct} apart"
+    return f"axis {axis.name} has {axis.n} points of which {kind} tells only {distinct} apart"
 
 
 def _session() -> dict[str, Any]:

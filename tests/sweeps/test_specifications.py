@@ -57,8 +57,8 @@ def specification(**changes):
 def test_a_specification_says_everything_the_result_depends_on():
     spec = specification(identity={"map": "quadratic"})
     assert list(spec) == [
-        *("format", "map", "axes", "hparams", "n_steps", "rule", "dtype", "lanes"),
-        *("device", "tile", "fingerprint"),
+        *("format", "map", "axes", "hparams", "n_steps", "every", "rule", "record", "dtype"),
+        *("lanes", "device", "tile", "fingerprint"),
     ]
     assert spec["map"] == {"map": "quadratic"}
     assert spec["axes"]["y"] == {
@@ -78,7 +78,9 @@ def test_a_specification_says_everything_the_result_depends_on():
     ("change", "field"),
     [
         ({"n_steps": 11}, "n_steps"),
+        ({"every": 2}, "every"),
         ({"rule": make_rule("bounded:3")}, "rule"),
+        ({"record": ("test_loss",)}, "record"),
         ({"dtype": "float32"}, "dtype"),
         ({"lanes": 3}, "lanes"),
         ({"tile": 8}, "tile"),
