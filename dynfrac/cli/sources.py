@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import click
 
+from dynfrac.cli.output import progress_bar
 from dynfrac.cli.pairs import parse_pairs
 from dynfrac.systems.abstract import AbstractMap
 from dynfrac.systems.catalogue import make_architecture, make_map
 from dynfrac.systems.factories import factory_arguments
 from dynfrac.systems.importing import import_callable
+from dynfrac.systems.mnist import load_mnist
 
 _SHORTHANDS = ("data", "optimizer", "loss", "batch")
 """Arguments of a training that have an option of their own."""
@@ -64,6 +67,9 @@ def training_arguments(arguments: tuple[str, ...], shorthands: Mapping[str, Any]
         if name in given:
             raise ValueError(f"--{name} and --arg {name} are both given; drop one of them")
         given[name] = shorthands[name]
+    if given.get("data") == "mnist":
+        for split in ("train", "test"):
+            _fetch_mnist(split)
     return given
 
 
@@ -124,6 +130,22 @@ def make_source(
     if ":" not in arch or needed:
         arguments = with_stream_length(arguments, steps, epochs)
     return make_architecture(arch, **arguments), {"architecture": arch, "arguments": arguments}
+
+
+def _fetch_mnist(split: str) -> None:
+    """Download what is missing of MNIST, with a progress bar, before a map asks for it."""
+    with contextlib.ExitStack() as stack:
+        advance: Callable[[float], None] | None = None
+        shown = 0
+
+        def report(done: int, total: int) -> None:
+            nonlocal advance, shown
+            if advance is None:  # nothing is shown unless something is downloaded
+                advance = stack.enter_context(progress_bar(f"MNIST {split}", total))
+            advance(done - shown)
+            shown = done
+
+        load_mnist(1, split=split, on_progress=report)
 
 
 def on_demand(arguments: Collection[str], wanted: Mapping[str, float]) -> dict[str, Any]:

@@ -179,7 +179,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "transformer": Architecture(
         transformer_network,
         "two blocks of causal attention that predict the characters of an embedded essay",
-        {"data": "text", "n_data": 64, "n_test": 64},
+        {"data": "text"},
         {"in": "embedding", "out": "head"},
     ),
 }

@@ -30,6 +30,9 @@ from dynfrac.systems.training import TrainingMap
 N_EXAMPLES = 256
 """Examples of a named source, for training and for testing, unless told how many."""
 
+# A window of text is 32 examples in one.
+_USUAL = {"text": 64}
+
 DRAWN = "drawn"
 """The order of minibatches that are drawn with replacement, as in the published code."""
 
@@ -86,7 +89,7 @@ def training_map(
         The length in epochs, in place of `n_steps`.
     n_data, n_test : int, optional
         Examples to train and to test on, the first of the source. Absent: 256 each of a named
-        source, all of a file.
+        source (64 windows of ``text``), all of a file.
     image_size : int, optional
         Side of the images of the sources ``mini`` and ``mnist``.
     flat : bool, optional
@@ -228,7 +231,7 @@ def choose_sizes(
     source: str, n_data: int | None, n_test: int | None
 ) -> tuple[int | None, int | None]:
     """Return how many examples are taken of a source: of a named one `N_EXAMPLES` unless told."""
-    usual = N_EXAMPLES if source in SOURCES else None
+    usual = _USUAL.get(source, N_EXAMPLES) if source in SOURCES else None
     return usual if n_data is None else n_data, usual if n_test is None else n_test
 
 

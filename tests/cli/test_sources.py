@@ -1,10 +1,12 @@
 """Networks, data and optimizers named on the command line, and axes that need them."""
 
+import contextlib
 import json
 
 import numpy as np
 import pytest
 
+from dynfrac.cli import sources
 from dynfrac.cli.main import main
 from dynfrac.sweeps.runs import open_sweep
 
@@ -178,3 +180,25 @@ def test_what_does_not_fit_is_one_sentence_and_leaves_nothing(run, tmp_path, nam
     assert err.startswith("error: ") and err.count("\n") == 1, err
     assert words in err
     assert not (tmp_path / "wrong.zarr").exists()
+
+
+def test_mnist_is_fetched_with_a_bar_before_anything_else(run, monkeypatch):
+    fetched, bars = [], []
+
+    def load(n, *, split, on_progress):
+        on_progress(5, 10)
+        on_progress(10, 10)
+        fetched.append(split)
+
+    @contextlib.contextmanager
+    def bar(description, total):
+        done = []
+        yield done.append
+        bars.append((description, total, done))
+
+    monkeypatch.setattr(sources, "load_mnist", load)
+    monkeypatch.setattr(sources, "progress_bar", bar)
+    status, _, err = run(*NET, *RATES, "--data", "mnist", "--loss", "none", "--out", "m.zarr")
+    assert status == 2 and "unknown loss 'none'" in err
+    assert fetched == ["train", "test"]
+    assert bars == [("MNIST train", 10, [5, 5]), ("MNIST test", 10, [5, 5])]
