@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,8 @@ FIELDS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "train_accuracy": (partial(plot_accuracy, data="training"), ("train_accuracy", "status")),
     "boundary": (plot_boundary, ("status",)),
 }
+WIDEST = 92
+"""Letters of a line of the caption."""
 SUFFIXES = (".png", ".pdf", ".svg")
 
 
@@ -141,32 +144,52 @@ def _plane(result: Sweep, at: float | None) -> tuple[Any, str]:
 
 
 def _name(result: Sweep) -> str:
-    """Say what was swept: a preset's name, or a factory's with its arguments."""
+    """Say what was swept: a preset's name, or that of an architecture or a map."""
     identity = result.spec["map"]
-    # The length of the minibatch stream follows the number of steps, which the caption tells.
-    told = ("n_steps", "n_epochs")
-    arguments = {k: v for k, v in identity.get("arguments", {}).items() if k not in told}
-    for name, recipe in PRESETS.items():
-        same = (recipe.architecture, dict(recipe.arguments)) == (
-            identity.get("architecture"),
-            arguments,
-        )
-        if same and [axis.name for axis in recipe.axes] == [axis.name for axis in result.axes]:
-            return name
+    if name := _preset(result):
+        return name
     names = (identity.get(key) for key in ("architecture", "map", "class"))
-    what = next((str(name) for name in names if name), "sweep")
-    return ", ".join([what, *(f"{key}={value}" for key, value in arguments.items())])
+    return next((str(name) for name in names if name), "sweep")
+
+
+def _preset(result: Sweep) -> str | None:
+    """Return the preset that a sweep is of, if it is of one."""
+    identity = result.spec["map"]
+    wanted = identity.get("architecture"), _arguments(result), [axis.name for axis in result.axes]
+    for name, recipe in PRESETS.items():
+        axes = [axis.name for axis in recipe.axes]
+        if (recipe.architecture, dict(recipe.arguments), axes) == wanted:
+            return name
+    return None
+
+
+def _arguments(result: Sweep) -> dict[str, Any]:
+    """Return the arguments of what was swept that the rest of the caption does not tell.
+
+    The length of a minibatch stream follows the number of steps.
+    """
+    told = ("n_steps", "n_epochs")
+    arguments = result.spec["map"].get("arguments", {})
+    return {name: value for name, value in arguments.items() if name not in told}
 
 
 def _conditions(result: Sweep, rule: AbstractRule | None) -> str:
-    """Say how it was swept, in two lines."""
+    """Say how it was swept, in a few lines that are no wider than the picture."""
     spec = result.spec
     grid = " × ".join(str(axis.n) for axis in result.axes)
     longest = "up to " if any(axis.name == "n_steps" for axis in result.axes) else ""
     line = f"{grid} runs of {longest}{spec['n_steps']} steps in {spec['dtype']}"
     if (every := spec.get("every", 1)) > 1:
         line += f", one loss every {every} steps"
+    details = [line]
+    if _preset(result) is None:
+        given = _arguments(result).items()
+        details += [f"{name} = {value}" for name, value in given if value is not None]
     if "architecture" not in spec["map"]:
-        line += "".join(f", {name} = {value:g}" for name, value in spec["hparams"].items())
+        details += [f"{name} = {value:g}" for name, value in spec["hparams"].items()]
     meaning = f"by the rule {spec['rule']}" if rule is None else rule.description
-    return f"{line}\nconverged: {meaning}"
+    texts = (", ".join(details), f"converged: {meaning}")
+    # A name stays on one line with its value: such spaces do not break.
+    tied = (text.replace(" = ", "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}") for text in texts)
+    lines = [piece for text in tied for piece in textwrap.wrap(text, WIDEST)]
+    return "\n".join(lines).replace("\N{NO-BREAK SPACE}", " ")
