@@ -2,13 +2,22 @@
 
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import click
 import pytest
 
-from dynfrac.cli.main import COMMANDS, cli
+from dynfrac.cli.main import COMMANDS, cli, main
 from dynfrac.cli.settings import read_settings, settings_for
+from dynfrac.orbits.inspection import metric_names
+from dynfrac.orbits.rules import RULE_FORMS, make_rule
+from dynfrac.systems.batches import ORDERS
+from dynfrac.systems.catalogue import make_architecture
+from dynfrac.systems.chains import PARTS
+from dynfrac.systems.datasets import SOURCES
+from dynfrac.systems.recipes import DRAWN
+from dynfrac.systems.signatures import _SWITCHES as SWITCHES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -29,7 +38,8 @@ def invocations():
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name
 )
-def test_python_runs(page, capsys):
+def test_python_runs(page, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # some write the files that they then read
     namespace = {"__name__": page.stem}
     for block in blocks(page, "python"):
         exec(compile(block, page.name, "exec"), namespace)
@@ -53,6 +63,80 @@ def test_commands_and_options_exist(page, words):
     known = {opt for p in command.params for opt in (*p.opts, *p.secondary_opts)} | {"--help"}
     given = {word for word in words if re.fullmatch(r"--?[a-z][a-z-]*", word)}
     assert given <= known, f"{page}: {given - known}"
+
+
+def written(page):
+    """Return (name, text) for every block of a page that is a file, and says so at its top."""
+    for block in blocks(page, "python"):
+        if match := re.match(r"# (\w+\.py)\n", block):
+            yield match[1], block
+
+
+def test_networks_of_one_s_own_are_short():
+    (page,) = (page for page in PAGES if page.name == "bring_your_own_model.md")
+    files = dict(written(page))
+    assert {"nnx_net.py", "linen_net.py", "plain_net.py"} <= set(files)
+    assert all(len(text.splitlines()) <= 15 for text in files.values())
+
+
+# Small enough to run, whatever the page's own sizes are; of an option given twice the last counts.
+SMALLER = {"sweep": ["--res", "2", "--quiet"], "lyapunov": ["--steps", "4", "-k", "1", "--quiet"]}
+
+
+def smaller(words):
+    command = words[0]
+    length = ["--epochs", "1"] if "--epochs" in words else ["--steps", "2"]
+    return [*words, *SMALLER.get(command, []), *(length if command == "sweep" else [])]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["bring_your_own_model.md", "data_and_optimizers.md"])
+def test_commands_run_as_written(name, tmp_path, monkeypatch, capsys):
+    (page,) = (page for page in PAGES if page.name == name)
+    for file, text in written(page):
+        (tmp_path / file).write_text(text)
+        monkeypatch.delitem(sys.modules, file.removesuffix(".py"), raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    commands = [words for owner, words in invocations() if owner == name]
+    assert len(commands) >= 5
+    for words in commands:
+        assert main(smaller(words)) == 0, (words, capsys.readouterr().err)
+
+
+def tables(name):
+    (page,) = (page for page in PAGES if page.name == name)
+    return [line for line in page.read_text("utf-8").splitlines() if line.startswith("| `")]
+
+
+def test_tables_name_every_source_order_part_metric_and_rule():
+    rows = tables("data_and_optimizers.md")
+    heads = {re.match(r"\| `([^`]*)`", row)[1] for row in rows}
+    rules = {head.partition(":")[0] for head in heads}
+    map_ = make_architecture("mnist-mlp", n_data=2, n_test=2)
+    wanted = {*SOURCES, *ORDERS, DRAWN, *PARTS, *metric_names(map_)}
+    assert wanted <= heads
+    assert {form.partition(":")[0].partition("[")[0] for form in RULE_FORMS} <= rules
+    for name in heads & rules:
+        if name.partition(":")[0] in rules and ":" in name and name != "FILE.npz":
+            assert make_rule(name).name == name
+
+
+def test_tables_give_every_part_its_hyperparameters_and_their_defaults():
+    rows = {re.match(r"\| `([^`]*)`", row)[1]: row for row in tables("data_and_optimizers.md")}
+    same = {"adamw": "adam", "linear": "cosine"}  # the row says "and" or "the same"
+    for name, part in PARTS.items():
+        text = rows[name] + rows.get(same.get(name, ""), "")
+        for parameter, default in part.parameters:
+            found = re.search(rf"`{parameter}` ([0-9][0-9.e-]*)", text)
+            assert found and float(found[1]) == default, (name, parameter)
+
+
+def test_the_page_on_models_names_every_switch_of_the_mode():
+    rows = "\n".join(tables("bring_your_own_model.md"))
+    for switch, in_training in SWITCHES.items():
+        (row,) = (row for row in rows.splitlines() if f"`{switch}`" in row)
+        assert ("true in training" in row) == in_training
 
 
 def test_settings_files_set_options_that_exist(tmp_path):

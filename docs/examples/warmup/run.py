@@ -12,11 +12,6 @@ EPOCHS = 8
 OPTIMIZERS = {"adam": {}, "adam+warmup": {"warmup_steps": 64.0}}
 
 
-def edges(rates: np.ndarray, learnt: np.ndarray) -> np.ndarray:
-    """Return for each seed the largest rate of the grid that learns, 0 where none does."""
-    return np.where(learnt, rates, 0.0).max(axis=1)
-
-
 def main() -> None:
     """Sweep learning rate x seed for both optimizers and print what they reach."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -53,9 +48,8 @@ def main() -> None:
         medians = np.median(result.field("accuracy"), axis=0)
         for lr, n, median in zip(rates, learnt.sum(axis=0), medians, strict=True):
             print(f"  lr {lr:6.3f}   {n} of {args.seeds}   {median:.2f}")
-        print(
-            f"  the largest that learns, median of the seeds: {np.median(edges(rates, learnt)):.3g}"
-        )
+        edges = np.where(learnt, rates, 0.0).max(axis=1)
+        print(f"  the largest that learns, median over the seeds: {np.median(edges):.3g}")
 
 
 if __name__ == "__main__":

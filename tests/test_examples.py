@@ -1,0 +1,104 @@
+"""The worked examples run, on fewer points than in the docs, and say what the docs say."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dynfrac import box_dimension, open_sweep
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "docs" / "examples"
+PAGE = (ROOT / "docs" / "worked_examples.md").read_text("utf-8")
+MODELS = ("momentum/moons.py", "warmup/digits.py", "edge_of_stability/net.py")
+
+
+def run(folder, *words):
+    """Run Python as a reader would, outside the repository, and return what it prints."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), "."]),
+        "MPLBACKEND": "agg",
+    }
+    done = subprocess.run(
+        [sys.executable, *map(str, words)],
+        cwd=folder,
+        env=environment,
+        text=True,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def table(text, columns):
+    """Return the rows of numbers in a printed table, those columns only."""
+    rows = [re.findall(r"[-+]?[0-9]+\.?[0-9]*", line) for line in text.splitlines()]
+    return np.array([[float(row[i]) for i in columns] for row in rows if len(row) > max(columns)])
+
+
+def test_networks_and_scripts_are_as_short_as_the_page_says():
+    for name in MODELS:
+        assert len((EXAMPLES / name).read_text("utf-8").splitlines()) <= 15
+    for script in EXAMPLES.glob("*/*.py"):
+        assert len(script.read_text("utf-8").splitlines()) <= 60, script
+        assert f"{script.parent.name}/{script.name}" in PAGE or script.name in PAGE
+
+
+@pytest.mark.slow
+def test_momentum_moves_the_border_to_smaller_learning_rates(tmp_path):
+    for file in (EXAMPLES / "momentum").glob("*.py"):
+        (tmp_path / file.name).write_text(file.read_text("utf-8"))
+    run(tmp_path, "make_data.py")
+    (command,) = re.findall(r"^\$ dynfrac (sweep --arch moons:Net.*?) --out", PAGE, re.M | re.S)
+    words = [*command.replace("\\\n", " ").split(), "--res", "40", "--out", "moons.zarr", "--quiet"]
+    run(tmp_path, "-m", "dynfrac", *words)
+    result = open_sweep(tmp_path / "moons.zarr")
+    momentum = result.points[1]
+    # 1600 of the page's 16384 points: a share of .6 has a standard error of .012, less than that in
+    # truth, because converged points lie together. Rounding moves single points.
+    (share,) = re.findall(r"([0-9.]+) % of them converge", PAGE)
+    assert abs(result.labels.mean() - float(share) / 100) < 0.04
+    low, high = result.labels[momentum < 0.2].mean(), result.labels[momentum >= 0.9].mean()
+    for stated, found in (("below 0.2", low), ("above 0.9", high)):
+        (percent,) = re.findall(rf"\| {stated} .*?([0-9]+) % \|", PAGE)
+        assert abs(found - int(percent) / 100) < 0.07, stated
+    # Above what a smooth curve reads; the page's interval, of a larger picture, is 1.25 to 1.68.
+    assert 1.15 < box_dimension(result.labels).value < 1.7
+
+
+@pytest.mark.slow
+def test_warm_up_allows_a_larger_learning_rate(tmp_path):
+    script = EXAMPLES / "warmup" / "run.py"
+    out = run(tmp_path, script, "--rates", 9, "--seeds", 2, "--out", tmp_path)
+    plain, warm = (table(half, (0, 1)) for half in out.split("adam+warmup:"))
+    rates = plain[:, 0]
+    assert len(rates) == 9 and np.all(warm[:, 0] == rates)
+    # Every second learning rate of the page's table; its seeds 0 and 1.
+    np.testing.assert_array_equal(plain[rates < 0.2, 1], 2)
+    np.testing.assert_array_equal(plain[rates > 0.5, 1], 0)
+    np.testing.assert_array_equal(warm[rates < 0.6, 1], 2)
+    np.testing.assert_array_equal(warm[rates > 1.5, 1], 0)
+
+
+@pytest.mark.slow
+def test_the_leading_exponent_is_zero_at_the_edge_of_stability(tmp_path):
+    script = EXAMPLES / "edge_of_stability" / "run.py"
+    out = run(tmp_path, script, "--rates", 21)
+    assert (tmp_path / "edge.png").stat().st_size > 10_000
+    rates, first, error, ratio = table(out, (0, 1, 2, 4)).T
+    assert len(rates) == 21
+    below, edge, above = rates < 0.45, (rates > 0.6) & (rates < 1.05), rates > 1.9
+    # The stated numbers are printed to three digits; below the edge nothing is chaotic.
+    stated = dict(table(PAGE.split("verdict")[-1].split("```")[0], (0, 4)))
+    assert abs(ratio[0] - stated[0.1]) < 0.001
+    assert np.all(np.diff(ratio[below]) > 0) and ratio[below].max() < 0.95
+    assert np.all(np.abs(first[below]) < 1e-3)
+    assert edge.sum() >= 2 and np.all(np.abs(ratio[edge] - 1) < 0.04)
+    assert np.all(np.abs(first[edge]) < 2 * error[edge] + 1e-3)
+    assert np.all(first[above] > 2 * error[above])
+    assert first[-1] > 0.2
