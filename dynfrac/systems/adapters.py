@@ -246,6 +246,8 @@ class NnxModel(AbstractAdapter):
     ) -> tuple[jax.Array, Any]:
         """Call the module in training mode."""
         module = self._merge(self.training, params, stats, key)
+        # The statistics of a batch are float32 at least, and the running ones must take them.
+        nnx.update(module, jax.tree.map(_at_least_float32, nnx.state(module, nnx.BatchStat)))
         outputs = module(jnp.asarray(inputs), **self.traits.call.keywords(hparams, training=True))
         return outputs, split_module(module)[1]["stats"]
 
@@ -294,6 +296,11 @@ def split_module(module: nnx.Module) -> tuple[Any, dict[str, Any], dict[str, Any
     graph, *states = nnx.split(module, nnx.Param, nnx.RngState, nnx.Intermediate, ...)
     params, random, _, stats = (nnx.to_pure_dict(state) for state in states)
     return graph, {"params": params, "stats": stats}, random
+
+
+def _at_least_float32(leaf: jax.Array) -> jax.Array:
+    """Return an array in its type or in float32, whichever is wider."""
+    return leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32))
 
 
 def _typed(key: jax.Array) -> jax.Array:
