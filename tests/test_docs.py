@@ -17,7 +17,7 @@ from dynfrac.systems.catalogue import make_architecture
 from dynfrac.systems.chains import PARTS
 from dynfrac.systems.datasets import SOURCES
 from dynfrac.systems.recipes import DRAWN
-from dynfrac.systems.signatures import _SWITCHES as SWITCHES
+from dynfrac.systems.signatures import SWITCHES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

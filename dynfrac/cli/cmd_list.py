@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from dynfrac.cli.output import print_json
+from dynfrac.cli.sources import training_arguments
 from dynfrac.orbits.rules import RULE_FORMS
 from dynfrac.systems.abstract import unknown_name
 from dynfrac.systems.catalogue import (
@@ -106,8 +107,16 @@ KINDS: Mapping[str, tuple[str, Callable[[], list[Row]]]] = {
 
 @click.command()
 @click.argument("kind", required=False)
+@click.option(
+    "--arg",
+    "arguments",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="An argument of a network of your own, or of its training; repeatable.",
+)
+@click.option("--data", metavar="NAME", help="What it is trained on: a name, or a file FILE.npz.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
-def command(kind: str | None, as_json: bool) -> None:
+def command(kind: str | None, arguments: tuple[str, ...], data: str | None, as_json: bool) -> None:
     """List maps, architectures, training, data, optimizers, rules, presets and hyperparameters.
 
     KIND is one of these words and lists only that, or the import path package.module:factory of a
@@ -118,10 +127,13 @@ def command(kind: str | None, as_json: bool) -> None:
     \b
     Example:
       dynfrac list architectures
-      dynfrac list my_nets:Net
+      dynfrac list my_nets:Net --data mine.npz
     """
+    given = training_arguments(arguments, {"data": data})
+    if given and (kind is None or not is_import_path(kind)):
+        raise click.UsageError("--arg and --data need package.module:factory")
     if kind is not None and is_import_path(kind):
-        own = _entries([describe_own(kind)])
+        own = _entries([describe_own(kind, **given)])
         if as_json:
             print_json(own[0])
         else:

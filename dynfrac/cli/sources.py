@@ -121,7 +121,7 @@ def make_source(
     if ":" in arch:
         # What a user's own factory takes, and the hyperparameters of its map, are its affair.
         own = factory_arguments(import_callable(arch))
-        if not {"batch", "largest_batch"} & set(own):
+        if not {"batch", "largest_batch", "optimizer"} & set(own):
             arguments = with_stream_length(arguments, steps, epochs)
         if needed and needed <= set(make_architecture(arch, **arguments).defaults):
             needed = set()
@@ -161,8 +161,8 @@ def on_demand(arguments: Collection[str], wanted: Mapping[str, float]) -> dict[s
 def with_stream_length(
     arguments: dict[str, Any], steps: int | None, epochs: int | None
 ) -> dict[str, Any]:
-    """Make a minibatch stream as long as the run."""
-    if not {"batch", "largest_batch"} & set(arguments):
+    """Make minibatch stream and schedule, if there are any, as long as the run."""
+    if not {"batch", "largest_batch", "optimizer"} & set(arguments):
         return arguments
     if epochs is not None:
         return {"n_epochs": epochs, **arguments}

@@ -189,7 +189,7 @@ def make_preset(
     given = {**recipe.arguments, **arguments}
     if seed is not None:
         given["seed"] = seed
-    if given.get("batch") is not None or given.get("largest_batch") is not None:
+    if {"batch", "largest_batch", "optimizer"} & set(given):
         given |= {"n_steps": n_steps} if epochs is None else {"n_epochs": epochs}
     map_ = make_architecture(recipe.architecture, **given)
     every = 1

@@ -49,13 +49,15 @@ class AbstractMap(struct.PyTreeNode, abc.ABC):
     The inexact (floating-point) leaves of the state are the phase space; integer leaves such as an
     optimizer's step counter are clock, not state, and are left out of every tangent space.
 
-    Five attributes are optional, and read with `getattr`:
+    Seven attributes are optional, and read with `getattr`:
 
     `rule`
         Name of the outcome rule used when none is asked for, such as ``"bounded:2"``
         (`dynfrac.orbits.rules`); the published rule without it.
     `preferred_dtype`
         ``"float32"`` for maps that are costly in float64, which is the default.
+    `dtypes`
+        Types it can be computed in, if not only float64 and float32.
     `drive`
         ``"host"`` if a CPU should step the map from the host instead of in a compiled loop.
     `slaved`
@@ -64,6 +66,9 @@ class AbstractMap(struct.PyTreeNode, abc.ABC):
     `is_doomed(state) -> bool`
         True only if *every* later observation is not-a-number. Lets the evaluator of a driven map
         stop early without approximating anything.
+    `metrics(state, hparams) -> dict of str to real scalar`
+        What may be recorded at the end of a run, or watched by a rule, besides the observation.
+        Not-a-number once the run is doomed.
     """
 
     @property

@@ -35,9 +35,10 @@ class Traits(struct.PyTreeNode):
         Of the module's class or of the function.
     call : CallSignature
     groups : tuple of (str, tuple of str)
-    drive, preferred_dtype, nan_propagation : str
-    stochastic, slaved_stats : bool
-        All as in `AbstractModel`.
+
+    Notes
+    -----
+    All others are the answers to the questions of the same names in `AbstractModel`.
     """
 
     name: str = struct.field(pytree_node=False)

@@ -242,7 +242,7 @@ def _make_own(path: str, arguments: Mapping[str, Any]) -> AbstractMap:
                 f"argument of {path}:", unknown[0], {*named, *TRAINING_ARGUMENTS} - {"rngs"}
             )
     else:
-        network = call_imported(path, factory, own)
+        network = call_imported(path, factory, own, TRAINING_ARGUMENTS)
     if isinstance(network, AbstractMap):
         if training:
             raise ValueError(
@@ -258,13 +258,15 @@ def _make_own(path: str, arguments: Mapping[str, Any]) -> AbstractMap:
     return training_map(network, **check_arguments(path, training_map, training))
 
 
-def describe_own(path: str) -> Entry:
-    """Describe a user's own map or network, as it is made without arguments.
+def describe_own(path: str, **arguments: Any) -> Entry:
+    """Describe a user's own map or network.
 
     Parameters
     ----------
     path : str
         ``package.module:factory``.
+    **arguments
+        As of `make_architecture`.
 
     Raises
     ------
@@ -272,18 +274,18 @@ def describe_own(path: str) -> Entry:
         If it cannot be made.
     """
     factory = import_callable(path, "map or network")
-    made = make_architecture(path)
+    made = make_architecture(path, **arguments)
     told = " ".join((inspect.getdoc(factory) or "").split("\n\n")[0].split())
     # A dataclass without a docstring, such as a linen module, is given its signature as one.
     text = "" if told.startswith(f"{getattr(factory, '__name__', '')}(") else told.rstrip(".")
     if isinstance(made, TrainingMap) and made.variables is not None:
         sizes = [np.size(leaf) for leaf in jax.tree.leaves(made.variables["params"])]
         shape = " x ".join(map(str, np.shape(made.data.inputs)))
-        size = f"{sum(sizes)} parameters, trained on inputs of {shape} unless told otherwise"
+        size = f"{sum(sizes)} parameters, trained on inputs of {shape}"
         text = f"{text}; {size}" if text else size
     hidden = {"rngs", "parent", "name"} if isinstance(factory, type) else {"rngs"}
-    arguments = {k: v for k, v in factory_arguments(factory).items() if k not in hidden}
-    return Entry(path, text or with_article(type(made).__name__), made.defaults, arguments)
+    named = {k: v for k, v in factory_arguments(factory).items() if k not in hidden}
+    return Entry(path, text or with_article(type(made).__name__), made.defaults, named)
 
 
 @functools.cache

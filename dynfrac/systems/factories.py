@@ -86,7 +86,12 @@ def check_arguments(
     }
 
 
-def call_imported(path: str, factory: Factory, arguments: Mapping[str, Any]) -> Any:
+def call_imported(
+    path: str,
+    factory: Factory,
+    arguments: Mapping[str, Any],
+    others: typing.Iterable[str] = (),
+) -> Any:
     """Call a user's factory in the package's numerical setting.
 
     Parameters
@@ -96,6 +101,8 @@ def call_imported(path: str, factory: Factory, arguments: Mapping[str, Any]) -> 
     factory : callable
     arguments : mapping of str to object
         Passed on by name.
+    others : iterable of str
+        Names that are known besides the factory's own, for the error.
 
     Returns
     -------
@@ -114,7 +121,7 @@ def call_imported(path: str, factory: Factory, arguments: Mapping[str, Any]) -> 
         named = _named(factory)
         for argument in arguments:
             if argument not in named and not takes_any_argument(factory):
-                raise unknown_name(f"argument of {path}:", argument, named)
+                raise unknown_name(f"argument of {path}:", argument, {*named, *others})
         missing = [n for n, p in named.items() if p.default is p.empty and n not in arguments]
         if missing:
             raise ValueError(f"{path} needs the argument {', '.join(missing)}; give it a value")

@@ -104,7 +104,7 @@ FILES = {
 
 _ELSEWHERE = (
     "get the four IDX files (or one npz with x_train, y_train, x_test, y_test) by other means and "
-    f"name their folder in source or in {ENVIRONMENT}, or ask for the embedded subset, "
+    f"name their folder in {ENVIRONMENT} or in source, or ask for the embedded subset, "
     f"source={SOURCE!r}"
 )
 

@@ -17,7 +17,7 @@ from dynfrac.systems.losses import mean_squared_error
 from dynfrac.systems.models import MeanFieldMLP
 from dynfrac.systems.numerics import precision
 from dynfrac.systems.optimizers import make_optimizer
-from dynfrac.systems.recipes import DRAWN, choose_batches
+from dynfrac.systems.recipes import DRAWN, choose_batches, schedule_settings
 from dynfrac.systems.training import TrainingMap
 
 
@@ -92,16 +92,17 @@ def published_map(
         targets = jax.random.normal(sub, (n, 1), "float64")
         variables, data = jax.tree.map(np.asarray, (variables, Dataset(inputs, targets)))
     size = largest_batch if batch is None else batch
+    rule = make_optimizer(optimizer)
     adjustable = largest_batch is not None
     batches = choose_batches(n, size, DRAWN, n_steps, n_epochs, adjustable=adjustable)
     return TrainingMap(
         model,
-        make_optimizer(optimizer),
+        rule,
         mean_squared_error,
         data,
         batches,
         variables,
-        settings=(("lr", lr),),
+        settings=(("lr", lr), *schedule_settings(rule, n_steps).items()),
         key_of=_weight_key,
     )
 

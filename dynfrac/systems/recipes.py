@@ -33,6 +33,9 @@ N_EXAMPLES = 256
 # A window of text is 32 examples in one.
 _USUAL = {"text": 64}
 
+SCHEDULE_STEPS = "schedule_steps"
+"""The hyperparameter of the schedules that fall until the end of the run."""
+
 DRAWN = "drawn"
 """The order of minibatches that are drawn with replacement, as in the published code."""
 
@@ -84,7 +87,8 @@ def training_map(
         Of the minibatches: epochs in a new order each, in the same random order, in the order of
         the data, or draws with replacement. It is fixed by a seed of its own, the same for all.
     n_steps : int, default 500
-        Length of the minibatch stream, which a longer run repeats.
+        Length of the run that is planned: of the minibatch stream, which a longer run repeats, and
+        the default of ``schedule_steps``.
     n_epochs : int, optional
         The length in epochs, in place of `n_steps`.
     n_data, n_test : int, optional
@@ -144,7 +148,12 @@ def training_map(
                 "of the whole batch; give batch"
             )
     rate = lr if lr is not None else rule.rate
-    chosen = {**({} if rate is None else {"lr": float(rate)}), **(settings or {})}
+    length = n_steps if n_epochs is None else n_epochs * batches.epoch_steps
+    chosen = {
+        **({} if rate is None else {"lr": float(rate)}),
+        **schedule_settings(rule, length),
+        **(settings or {}),
+    }
     made = TrainingMap(
         model,
         rule,
@@ -175,7 +184,7 @@ TRAINING_MEANINGS: Mapping[str, str] = {
     "batch": "examples a step; absent: all of them, gradient descent (also --batch)",
     "largest_batch": "in place of batch: makes batch_size a hyperparameter up to this number",
     "order": "of the minibatches: reshuffled, fixed, sequential or drawn (with replacement)",
-    "n_steps": "length of the minibatch stream; the command's --steps unless given",
+    "n_steps": "length of minibatch stream and schedule; the command's --steps unless given",
     "n_epochs": "the length in epochs; the command's --epochs unless given",
     "n_data": "examples to train on, the first of the data; 256 of a named source",
     "n_test": "examples to test on; 256 of a named source",
@@ -188,6 +197,12 @@ TRAINING_MEANINGS: Mapping[str, str] = {
 """What the arguments of a training mean, one line each."""
 
 _KEY = jax.eval_shape(lambda: jax.random.PRNGKey(0))
+
+
+def schedule_settings(optimizer: Optimizer, n_steps: int) -> dict[str, float]:
+    """Return the defaults that make a schedule as long as the run."""
+    names = dict(optimizer.parameters)
+    return {SCHEDULE_STEPS: float(n_steps)} if SCHEDULE_STEPS in names else {}
 
 
 def choose_loss(loss: str | Loss | None, n_classes: int | None) -> Loss:

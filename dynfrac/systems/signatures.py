@@ -16,7 +16,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, final
 
-_SWITCHES = {
+SWITCHES = {
     "train": True,
     "training": True,
     "is_training": True,
@@ -110,14 +110,14 @@ def read_signature(function: Callable[..., Any], n_positional: int) -> CallSigna
     for p in parameters:
         if p.name in first or p.kind in _VARIADIC:
             continue
-        if p.name in _SWITCHES:
-            switches.append((p.name, _SWITCHES[p.name]))
+        if p.name in SWITCHES:
+            switches.append((p.name, SWITCHES[p.name]))
         elif p.name in _KEYS and n_positional == 2:
             key = p.name
         elif isinstance(p.default, float):
             hparams.append((p.name, p.default))
         elif p.default is p.empty:
-            known = ", ".join(_SWITCHES)
+            known = ", ".join(SWITCHES)
             raise ValueError(
                 f"the network's call needs the argument {p.name!r}, which dynfrac does not know; "
                 f"give it a default (a float makes it a hyperparameter), or use one of {known}"

@@ -113,7 +113,9 @@ class TrainingMap(AbstractMap):
     settings: tuple[tuple[str, float], ...] = struct.field(pytree_node=False, default=())
     test: Dataset | None = None
     noise: LabelNoise | None = None
-    key_of: Callable[[Any], jax.Array] = struct.field(pytree_node=False, default=jax.random.PRNGKey)
+    key_of: Callable[[Any], jax.Array] = struct.field(
+        pytree_node=False, default_factory=lambda: jax.random.PRNGKey
+    )
 
     # Not fields. Random numbers and data are cast to any of these types.
     dtypes = (*DTYPES, "bfloat16")

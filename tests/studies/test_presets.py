@@ -91,14 +91,21 @@ def test_the_residual_network_of_the_seed_project():
 def test_a_small_sweep_of_the_seed_project():
     outcomes = outcomes_on_grid(make_preset("kyhdc-resnet20", epochs=5), 3)
     # Accuracies are no use after 25 steps: the running statistics keep 0.99 of what they were.
-    assert outcomes.final_loss.min() < 1 and outcomes.final_loss.max() > 2
+    loss = outcomes.final_loss.reshape(3, 3)
+    assert np.isfinite(loss).all()
+    # A learning rate of 0.01 learns in these few steps, 0.0001 does not.
+    assert (loss[1] < loss[0] - 1).all()
     assert np.isfinite(outcomes.metrics["test_loss"]).all()
 
 
 def test_arguments_replace_those_of_a_preset():
     preset = make_preset("published-tanh", optimizer="momentum", width=8)
     assert preset.map_.defaults["momentum"] == 0.9
-    assert preset.identity["arguments"] == {"width": 8, "optimizer": "momentum"}
+    assert preset.identity["arguments"] == {
+        "width": 8,
+        "optimizer": "momentum",
+        "n_steps": 500,
+    }
     with pytest.raises(ValueError, match="exclude each other"):
         make_preset("published-tanh", steps=3, epochs=3)
 

@@ -128,7 +128,7 @@ def test_seeds_draw_other_weights_for_the_same_data():
         (
             make_architecture,
             "resnt20",
-            "unknown architecture 'resnt20'; did you mean 'resnet{6n+2}'? known: cnn, deep-linear, mlp, ",
+            "unknown architecture 'resnt20'; did you mean 'resnet{6n+2}'? known: cnn, ",
         ),
         (make_architecture, "resnet", "did you mean 'resnet{6n+2}'?"),
         (make_architecture, "resnet21", "depths are 6n + 2; the nearest is resnet20"),
