@@ -6,6 +6,7 @@ under jax's own defaults.
 """
 
 import os
+import signal
 
 import hypothesis
 import jax
@@ -17,6 +18,14 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # The same examples in every run, and no deadline: the first example pays for compilation.
 hypothesis.settings.register_profile("dynfrac", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("dynfrac")
+
+
+@pytest.fixture
+def ctrl_c():
+    """Give Ctrl-C its usual meaning, which it does not have in a shell's background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True)

@@ -110,6 +110,11 @@ class LyapunovSpectrum:
         return {**fields, "status": self.status.name.lower()}
 
 
+def default_warmup(n_steps: int) -> int:
+    """Return the steps that align the frame before `n_steps` are averaged."""
+    return min(max(100, n_steps // 10), n_steps // 4)
+
+
 def lyapunov_spectrum(
     map_: AbstractMap,
     hparams: Mapping[str, Any] | None = None,
@@ -182,7 +187,7 @@ def lyapunov_spectrum(
     check_count("n_steps", n_steps, least=1)
     check_count("n_transient", n_transient, least=0)
     if n_warmup is None:
-        n_warmup = min(max(100, n_steps // 10), n_steps // 4)
+        n_warmup = default_warmup(n_steps)
     check_count("n_warmup", n_warmup, least=0)
     check_count("seed", seed, least=0)
     with precision():

@@ -15,7 +15,7 @@ import click
 import numpy as np
 
 from dynfrac.analysis.curvature import sharpness
-from dynfrac.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
+from dynfrac.analysis.lyapunov import LyapunovSpectrum, default_warmup, lyapunov_spectrum
 from dynfrac.cli.output import (
     check_output,
     echo_flags,
@@ -138,9 +138,13 @@ def command(
     if lr is not None:
         hparams["lr"] = lr
     name = map_name or arch or ""
-    map_, _ = make_source(arch, map_name, given, wanted=hparams)
     if steps is None:
         steps = MAP_STEPS if map_name else ARCHITECTURE_STEPS
+    if warmup is None:
+        warmup = default_warmup(steps)
+    # A minibatch stream is as long as all of it, or it would repeat without being asked to.
+    whole = transient + warmup + steps
+    map_, _ = make_source(arch, map_name, given, wanted=hparams, steps=whole)
 
     try:
         with progress_bar("lyapunov", 1.0) as advance:

@@ -186,7 +186,9 @@ def _conditions(result: Sweep, rule: AbstractRule | None) -> str:
         given = _arguments(result).items()
         details += [f"{name} = {value}" for name, value in given if value is not None]
     if "architecture" not in spec["map"]:
-        details += [f"{name} = {value:g}" for name, value in spec["hparams"].items()]
+        # Not-a-number, which a specification writes as text, stands for "as another one".
+        values = ((name, float(value)) for name, value in spec["hparams"].items())
+        details += [f"{name} = {value:g}" for name, value in values if value == value]
     meaning = f"by the rule {spec['rule']}" if rule is None else rule.description
     texts = (", ".join(details), f"converged: {meaning}")
     # A name stays on one line with its value: such spaces do not break.

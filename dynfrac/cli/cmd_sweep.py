@@ -20,12 +20,18 @@ from dynfrac.cli.output import (
     progress_bar,
 )
 from dynfrac.cli.pairs import parse_numbers
-from dynfrac.cli.sources import make_source, source_options, training_arguments
+from dynfrac.cli.sources import (
+    check_demand,
+    make_source,
+    on_demand,
+    source_options,
+    training_arguments,
+)
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.columns import N_STEPS
 from dynfrac.orbits.inspection import metric_names
 from dynfrac.orbits.iteration import Progress
-from dynfrac.studies.presets import make_preset
+from dynfrac.studies.presets import PRESETS, make_preset
 from dynfrac.sweeps.runs import Sweep, sweep
 from dynfrac.systems.abstract import AbstractMap
 from dynfrac.systems.training import TrainingMap
@@ -150,13 +156,17 @@ def command(
     for option, other in (("--steps", steps), ("--every", every)):
         if epochs is not None and other is not None:
             raise click.UsageError(f"--epochs and {option} exclude each other; give one of them")
+    if N_STEPS in hparams:
+        raise click.UsageError("n_steps is no hyperparameter; give --steps, or make it an axis")
     parsed = [None if text is None else Axis.parse(text) for text in (x, y, z)]
+    wanted = {**hparams, **{axis.name: axis.high for axis in parsed if axis is not None}}
+    if seed is not None:
+        if "seed" in given:
+            raise click.UsageError("--seed and --arg seed are both given; drop one of them")
+        given["seed"] = seed
     if preset is not None:
-        task = _preset_task(preset, steps, epochs, seed, given)
+        task = _preset_task(preset, steps, epochs, given, wanted)
     else:
-        if seed is not None:
-            given["seed"] = seed
-        wanted = {**hparams, **{axis.name: axis.high for axis in parsed if axis is not None}}
         task = _named_task(arch, map_name, given, wanted, steps, epochs)
     axes = _choose_axes(task.axes, parsed, res)
     lengths = [axis for axis in axes if axis.name == N_STEPS]
@@ -187,10 +197,15 @@ def _preset_task(
     name: str,
     steps: int | None,
     epochs: int | None,
-    seed: int | None,
     arguments: dict[str, Any],
+    wanted: dict[str, float],
 ) -> _Task:
-    made = make_preset(name, steps=steps, epochs=epochs, seed=seed, **arguments)
+    own = dict(PRESETS[name].arguments) if name in PRESETS else {}
+    # The preset's own seed gives way to an axis; one that was asked for does not.
+    own.pop("seed", None)
+    arguments = {**arguments, **on_demand({**own, **arguments}, wanted)}
+    made = make_preset(name, steps=steps, epochs=epochs, **arguments)
+    check_demand(made.map_, wanted)
     return _Task(
         made.map_,
         made.identity,
@@ -228,6 +243,8 @@ def _choose_record(given: tuple[str, ...], task: _Task, different_lengths: bool)
     """Return the metrics to record: those asked for, the preset's, or all there are."""
     if given:
         names = tuple(name for text in given for name in text.split(","))
+        if "none" in names and len(names) > 1:
+            raise click.UsageError("--record none excludes any other; give one of them")
         return () if names == ("none",) else names
     if different_lengths:
         return ()

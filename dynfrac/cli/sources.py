@@ -129,7 +129,19 @@ def make_source(
         arguments = {**arguments, **on_demand(arguments, wanted)}
     if ":" not in arch or needed:
         arguments = with_stream_length(arguments, steps, epochs)
-    return make_architecture(arch, **arguments), {"architecture": arch, "arguments": arguments}
+    made = make_architecture(arch, **arguments)
+    check_demand(made, wanted)
+    return made, {"architecture": arch, "arguments": arguments}
+
+
+def check_demand(map_: AbstractMap, wanted: Mapping[str, float]) -> None:
+    """Say why a map has no seed or batch size to vary, if one of them is wanted."""
+    remedies = {
+        "seed": "leave out --seed",
+        "batch_size": "leave out --batch (--arg largest_batch=N says how many are drawn)",
+    }
+    for name in {*wanted} & {*remedies} - {*map_.defaults}:
+        raise click.UsageError(f"{name} is to vary, so {remedies[name]}")
 
 
 def _fetch_mnist(split: str) -> None:

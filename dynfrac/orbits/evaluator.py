@@ -9,8 +9,9 @@ How it works
 * Runs are packed into batches of a fixed number of *lanes* and advanced by one compiled program.
   The shape never changes, because another shape can round differently; a part-filled batch is
   padded by repeating its last run.
-* Time passes in chunks of 25 steps. After each chunk, runs that are *sealed* leave, and the
-  rest are repacked, so a sweep in which most runs diverge at once costs little.
+* Time passes in chunks of 25 steps, or of `every` if that is more. After each chunk, runs that are
+  *sealed* leave, and the rest are repacked, so a sweep in which most runs diverge at once costs
+  little.
 * Sealed means that all later losses are known exactly. For an autonomous map: the state at the end
   of the chunk equals the state at its start, bit for bit, so the losses of this chunk repeat for
   ever; this covers runs that became not-a-number as well as those that settled. For a driven map:
@@ -46,7 +47,7 @@ from dynfrac.orbits.kernels import (
 )
 from dynfrac.orbits.outcomes import Outcomes
 from dynfrac.orbits.rules import AbstractRule, Record, close_record, make_rule, start_record
-from dynfrac.systems.abstract import AbstractMap, resolve_hparams
+from dynfrac.systems.abstract import AbstractMap, check_ranges, resolve_hparams
 from dynfrac.systems.numerics import cast_floats, choose_dtype, hparam_dtype, precision
 
 _POOL_RUNS = 4096
@@ -107,44 +108,107 @@ def evaluate(
         For an unknown hyperparameter, metric, rule or dtype, arrays of different lengths, or a
         number out of its range.
     """
-    real = choose_dtype(map_, dtype)
-    rule = make_rule(rule if rule is not None else getattr(map_, "rule", None))
-    check_steps(n_steps, every)
-    given = dict(hparams or {})
-    lengths = None if N_STEPS in map_.defaults else given.pop(N_STEPS, None)
-    columns = columns_of(resolve_hparams(map_, given), hparam_dtype(real), lengths)
-    counts = None if lengths is None else check_lengths(columns.pop(N_STEPS), n_steps, every)
-    n_runs = len(next(iter(columns.values())))
-    with precision():
-        map_ = jax.device_put(cast_floats(map_, real))
-        lanes = lanes if lanes is not None else default_lanes(map_)
-        if lanes < 1:
-            raise ValueError(f"lanes={lanes} must be at least 1")
-        readings = choose_readings(map_, rule, record, every, fixed_length=counts is None)
-        settled = on_progress or (lambda steps: None)
-        engine = _Engine(map_, rule, readings, lanes, n_steps, real, settled)
-        pools = [slice(i, i + engine.size) for i in range(0, n_runs, engine.size)]
-        parts = [
-            engine.run(
-                {name: column[pool] for name, column in columns.items()},
-                None if counts is None else counts[pool],
-            )
-            for pool in pools
-        ]
-    outcome, finals = zip(*parts, strict=True)
-    status, measure, t_escape, last = (np.concatenate(f) for f in zip(*outcome, strict=True))
-    read = dict(zip(readings.finals, np.concatenate(finals).T, strict=True))
-    conditions = {
-        "rule": rule.name,
-        "n_steps": n_steps,
-        "every": every,
-        "dtype": str(real),
-        "lanes": lanes,
-        "device": jax.devices()[0].device_kind,
-    }
-    final_loss = last if readings.watch == "loss" else read["loss"]
-    metrics = {name: read[name] for name in record}
-    return Outcomes(status, measure, t_escape, final_loss, conditions, metrics)
+    evaluator = Evaluator(
+        map_,
+        n_steps=n_steps,
+        every=every,
+        rule=rule,
+        record=record,
+        lanes=lanes,
+        dtype=dtype,
+        own_lengths=N_STEPS in (hparams or {}) and N_STEPS not in map_.defaults,
+    )
+    return evaluator(hparams, on_progress=on_progress)
+
+
+@final
+class Evaluator:
+    """`evaluate` made ready once for many calls: the map is looked at and placed only once.
+
+    Parameters
+    ----------
+    map_, n_steps, every, rule, record, lanes, dtype
+        As in `evaluate`.
+    own_lengths : bool, default False
+        Whether the calls give each run a length of its own, ``n_steps``.
+
+    Raises
+    ------
+    ValueError
+        As `evaluate`.
+    """
+
+    def __init__(
+        self,
+        map_: AbstractMap,
+        *,
+        n_steps: int,
+        every: int = 1,
+        rule: str | AbstractRule | None = None,
+        record: Sequence[str] = (),
+        lanes: int | None = None,
+        dtype: str | None = None,
+        own_lengths: bool = False,
+    ) -> None:
+        self.map_ = map_
+        self.n_steps = check_steps(n_steps, every)
+        self.every = every
+        self.rule = make_rule(rule if rule is not None else getattr(map_, "rule", None))
+        self.record = tuple(record)
+        self.own_lengths = own_lengths
+        self.real = choose_dtype(map_, dtype)
+        self.readings = choose_readings(
+            map_, self.rule, record, every, fixed_length=not own_lengths
+        )
+        with precision():
+            placed = jax.device_put(cast_floats(map_, self.real))
+            self.lanes = lanes if lanes is not None else default_lanes(map_)
+            if self.lanes < 1:
+                raise ValueError(f"lanes={self.lanes} must be at least 1")
+            self._engine = _Engine(placed, self.rule, self.readings, self.lanes, n_steps, self.real)
+
+    def __call__(
+        self,
+        hparams: Mapping[str, Any] | None = None,
+        *,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Outcomes:
+        """Return the outcomes at many hyperparameters; arguments as in `evaluate`."""
+        given = dict(hparams or {})
+        lengths = given.pop(N_STEPS, None) if self.own_lengths else None
+        columns = columns_of(resolve_hparams(self.map_, given), hparam_dtype(self.real), lengths)
+        check_ranges(self.map_, columns)
+        counts = None
+        if lengths is not None:
+            counts = check_lengths(columns.pop(N_STEPS), self.n_steps, self.every)
+        size = self._engine.size
+        n_runs = len(next(iter(columns.values())))
+        with precision():
+            pools = [slice(i, i + size) for i in range(0, n_runs, size)]
+            parts = [
+                self._engine.run(
+                    {name: column[pool] for name, column in columns.items()},
+                    None if counts is None else counts[pool],
+                    on_progress or (lambda steps: None),
+                )
+                for pool in pools
+            ]
+        outcome, finals = zip(*parts, strict=True)
+        status, measure, t_escape, last = (np.concatenate(f) for f in zip(*outcome, strict=True))
+        read = dict(zip(self.readings.finals, np.concatenate(finals).T, strict=True))
+        final_loss = last if self.readings.watch == "loss" else read["loss"]
+        metrics = {name: read[name] for name in self.record}
+        return Outcomes(status, measure, t_escape, final_loss, self._conditions(), metrics)
+
+    def _conditions(self) -> dict[str, Any]:
+        return {
+            "rule": self.rule.name,
+            "n_steps": self.n_steps,
+            "every": self.every,
+            "dtype": str(self.real),
+            "lanes": self.lanes,
+            "device": jax.devices()[0].device_kind,
+        }
 
 
 def default_lanes(map_: AbstractMap) -> int:
@@ -182,7 +246,6 @@ class _Engine:
         lanes: int,
         n_steps: int,
         real: np.dtype,
-        on_progress: Callable[[int], None],
     ) -> None:
         self.map_ = map_
         self.rule = rule
@@ -191,7 +254,6 @@ class _Engine:
         self.size = pool_runs(map_, lanes)
         self.n_steps = n_steps
         self.real = real
-        self.on_progress = on_progress
         host = host_driven(map_)
         self.advance: Callable[..., Any] = advance_on_host if host else advance
         # Two threads a core: while one prepares its next batch in Python, the other computes.
@@ -200,7 +262,10 @@ class _Engine:
         self.autonomous = is_autonomous(map_, real)
 
     def run(
-        self, columns: dict[str, np.ndarray], counts: np.ndarray | None
+        self,
+        columns: dict[str, np.ndarray],
+        counts: np.ndarray | None,
+        on_progress: Callable[[int], None],
     ) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
         """Run one pool of at most `size` runs.
 
@@ -210,6 +275,8 @@ class _Engine:
             Hyperparameters.
         counts : (n,) int array or None
             How many losses each run records, if not all the same number.
+        on_progress : callable
+            Called with run-steps settled.
 
         Returns
         -------
@@ -251,7 +318,7 @@ class _Engine:
                     count // every,
                     n_records,
                 )
-                self.on_progress(len(live) * count + int(sealed.sum()) * left)
+                on_progress(len(live) * count + int(sealed.sum()) * left)
                 if not sealed.any():
                     continue
                 later = self._placed(later, live)

@@ -13,7 +13,7 @@ import numpy as np
 from dynfrac.orbits.kernels import Readings
 from dynfrac.orbits.rules import AbstractRule
 from dynfrac.systems.abstract import AbstractMap, unknown_name
-from dynfrac.systems.numerics import cast_floats, hparam_dtype, precision
+from dynfrac.systems.numerics import cast_floats, choose_dtype, hparam_dtype, precision
 
 
 def state_size(map_: AbstractMap) -> int:
@@ -52,12 +52,16 @@ def host_driven(map_: AbstractMap) -> bool:
 
 def metric_names(map_: AbstractMap) -> tuple[str, ...]:
     """Return the names of a map's metrics, what may be recorded or watched besides the loss."""
-    hook = getattr(map_, "metrics", None)
-    if hook is None:
+    if not hasattr(map_, "metrics"):
         return ()
+    real = choose_dtype(map_)
+
+    def metrics(map_: Any, state: Any, hparams: Any) -> Any:
+        return cast_floats(map_, real).metrics(state, hparams)
+
     with precision():
-        hparams, state = _example(map_)
-        return tuple(jax.eval_shape(hook, state, hparams))
+        hparams, state = _example(map_, real)
+        return tuple(jax.eval_shape(metrics, map_, state, hparams))
 
 
 def choose_readings(
@@ -83,10 +87,8 @@ def choose_readings(
             raise unknown_name(f"metric of {type(map_).__name__}:", name, names)
     finals = tuple(record) if watch == "loss" else (*record, "loss")
     if finals and not fixed_length:
-        raise ValueError(
-            f"{', '.join(finals)} cannot be recorded of runs of different lengths; drop them, or "
-            "the axis n_steps"
-        )
+        why = f"the rule {rule.name}" if watch != "loss" else f"recording {', '.join(finals)}"
+        raise ValueError(f"{why} needs runs of one length; drop it, or the axis n_steps")
     return Readings(watch, finals, every)
 
 

@@ -15,9 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dynfrac.orbits.inspection import host_driven
 from dynfrac.orbits.outcomes import Status
 from dynfrac.orbits.phase import PhaseSpace, phase_space
-from dynfrac.systems.abstract import AbstractMap, State, resolve_hparams
+from dynfrac.systems.abstract import AbstractMap, State, check_ranges, resolve_hparams
 from dynfrac.systems.numerics import cast_floats, choose_dtype, hparam_dtype, precision
 from dynfrac.systems.provenance import git_state, versions
 
@@ -106,6 +107,7 @@ def prepare(
     if differentiate and real.itemsize < 4:
         raise ValueError(f"dtype={dtype!r} is too coarse for tangents; choose float64 or float32")
     resolved = resolve_hparams(map_, hparams)
+    check_ranges(map_, resolved)
     for name, value in resolved.items():
         if np.ndim(value) != 0:
             raise ValueError(
@@ -119,8 +121,7 @@ def prepare(
     state = jax.tree.map(jnp.asarray, cast_floats(map_.init(numbers), real))
     space = phase_space(map_, state)
     _check_step(map_, numbers, state)
-    on_cpu = jax.default_backend() == "cpu"
-    driver = "host" if on_cpu and getattr(map_, "drive", "scan") == "host" else "scan"
+    driver = "host" if host_driven(map_) else "scan"
     return Problem(map_, values, numbers, state, space, driver)
 
 

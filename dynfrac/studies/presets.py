@@ -190,7 +190,7 @@ def make_preset(
     if seed is not None:
         given["seed"] = seed
     if {"batch", "largest_batch", "optimizer"} & set(given):
-        given |= {"n_steps": n_steps} if epochs is None else {"n_epochs": epochs}
+        given = {**({"n_steps": n_steps} if epochs is None else {"n_epochs": epochs}), **given}
     map_ = make_architecture(recipe.architecture, **given)
     every = 1
     if epochs is not None:

@@ -21,10 +21,10 @@ import numpy as np
 
 from dynfrac.orbits.axes import Axis, check_axes
 from dynfrac.orbits.columns import N_STEPS, check_steps
-from dynfrac.orbits.evaluator import evaluate
+from dynfrac.orbits.evaluator import Evaluator
 from dynfrac.orbits.inspection import choose_readings
 from dynfrac.orbits.iteration import Progress
-from dynfrac.orbits.outcomes import Outcomes, Status, one_sided
+from dynfrac.orbits.outcomes import Status, one_sided
 from dynfrac.orbits.rules import AbstractRule, make_rule
 from dynfrac.sweeps.clocks import stopwatch
 from dynfrac.sweeps.specifications import (
@@ -37,7 +37,7 @@ from dynfrac.sweeps.specifications import (
 )
 from dynfrac.sweeps.stores import Store, all_fields, check_space, create_store, open_store
 from dynfrac.sweeps.tiles import Tile, cut
-from dynfrac.systems.abstract import AbstractMap, resolve_hparams
+from dynfrac.systems.abstract import AbstractMap, check_ranges, resolve_hparams
 from dynfrac.systems.numerics import hparam_dtype
 from dynfrac.systems.provenance import git_state, versions
 
@@ -151,7 +151,11 @@ class Sweep:
         seconds = self.seconds - self.compile_seconds
         if not self.computed or seconds <= 0:
             return float("nan")
-        return self.computed * self.spec["n_steps"] / seconds
+        steps = float(self.spec["n_steps"])
+        for axis, points in zip(self.axes, self.points, strict=True):
+            if axis.name == N_STEPS and N_STEPS not in self.spec["hparams"]:
+                steps = float(points.mean())
+        return self.computed * steps / seconds
 
     def _read_finished(self, name: str) -> np.ndarray:
         """Read a field with what is left of unfinished tiles blanked."""
@@ -243,9 +247,9 @@ def sweep(
     with stopwatch() as watch:
         axes = tuple(axes)
         fixed = _check_arguments(map_, axes, hparams, tile)
-        n_steps = _longest(axes, n_steps, every)
+        n_steps = _longest(map_, axes, n_steps, every)
         rule = make_rule(rule if rule is not None else getattr(map_, "rule", None))
-        own_lengths = any(axis.name == N_STEPS for axis in axes)
+        own_lengths = _has_lengths(map_, axes)
         choose_readings(map_, rule, record, every, fixed_length=not own_lengths)
         spec = specify(
             map_,
@@ -272,7 +276,7 @@ def sweep(
         tiles = [cells for cells in cut(shape, spec["tile"]) if not status[cells].all()]
         todo = sum(status[cells].size for cells in tiles)
         engine = functools.partial(
-            evaluate,
+            Evaluator,
             map_,
             every=every,
             rule=rule,
@@ -281,17 +285,23 @@ def sweep(
             lanes=spec["lanes"],
         )
         if tiles:
+            report = on_progress or (lambda done, total: None)
+            report(0, todo * n_steps)
             # Compiles the step in this thread alone, and shows a map that does not work before
             # there is anything on disk.
-            corner = {axis.name: axis.low for axis in axes if axis.name != N_STEPS}
-            engine({**fixed, **corner}, n_steps=every)
+            corner = {axis.name: axis.low for axis in axes}
+            if own_lengths:
+                del corner[N_STEPS]
+            engine(n_steps=every)({**fixed, **corner})
         if store is None:
             points = {axis.name: axis.points() for axis in reversed(axes)}
             store = create_store(path, attributes_of(spec), points, spec["tile"])
         else:
             check_space(path, todo, shape, len(record))
         store.log({**_session(), "event": "start", "pending": todo})
-        _fill(store, tiles, functools.partial(engine, n_steps=n_steps), fixed, on_progress)
+        if tiles:
+            ready = engine(n_steps=n_steps, own_lengths=own_lengths)
+            _fill(store, tiles, ready, fixed, on_progress)
         store.log({"event": "end", "seconds": round(watch.seconds, 3)})
         return dataclasses.replace(
             open_sweep(path),
@@ -345,6 +355,7 @@ def _check_arguments(
     if not 1 <= len(axes) <= len(AXIS_KEYS):
         raise ValueError(f"{len(axes)} axes were given; a sweep has one, two or three")
     check_axes(axes, [*map_.defaults, N_STEPS])
+    check_ranges(map_, {axis.name: (axis.low, axis.high) for axis in axes})
     for axis in axes:
         if axis.n is None:
             raise ValueError(f"axis {axis.name} does not say how many points it has; give n")
@@ -357,13 +368,19 @@ def _check_arguments(
         if np.ndim(value):
             raise ValueError(f"hyperparameter {name} has several values; make it an axis")
     resolved = resolve_hparams(map_, hparams)
+    check_ranges(map_, {name: v for name, v in resolved.items() if name not in swept})
     return {name: float(value) for name, value in resolved.items() if name not in swept}
 
 
-def _longest(axes: tuple[Axis, ...], n_steps: int | None, every: int) -> int:
+def _has_lengths(map_: AbstractMap, axes: tuple[Axis, ...]) -> bool:
+    """Whether each run has a length of its own, and ``n_steps`` is no hyperparameter of the map."""
+    return N_STEPS not in map_.defaults and any(axis.name == N_STEPS for axis in axes)
+
+
+def _longest(map_: AbstractMap, axes: tuple[Axis, ...], n_steps: int | None, every: int) -> int:
     """Return the number of steps of the longest run."""
     for axis in axes:
-        if axis.name == N_STEPS:
+        if axis.name == N_STEPS and _has_lengths(map_, axes):
             if n_steps not in (None, int(axis.high)):
                 raise ValueError(f"n_steps={n_steps} is given and n_steps is an axis; drop one")
             return check_steps(int(axis.high), every)
@@ -375,15 +392,14 @@ def _longest(axes: tuple[Axis, ...], n_steps: int | None, every: int) -> int:
 def _fill(
     store: Store,
     tiles: Sequence[Tile],
-    engine: functools.partial[Outcomes],
+    engine: Evaluator,
     fixed: Mapping[str, float],
     on_progress: Progress | None,
 ) -> None:
     """Compute the given tiles one after the other and write each as soon as it is there."""
     points = [store.read(name) for name in store.dimensions]
     sizes = [math.prod(cell.stop - cell.start for cell in cells) for cells in tiles]
-    n_steps = engine.keywords["n_steps"]
-    total = sum(sizes) * n_steps
+    total = sum(sizes) * engine.n_steps
     settled = done = 0
 
     def report(steps: int) -> None:
@@ -392,8 +408,6 @@ def _fill(
         if on_progress is not None:
             on_progress(settled, total)
 
-    if tiles:
-        report(0)
     try:
         for cells, size in zip(tiles, sizes, strict=True):
             ranges = [values[cell] for values, cell in zip(points, cells, strict=True)]

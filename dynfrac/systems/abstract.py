@@ -49,7 +49,7 @@ class AbstractMap(struct.PyTreeNode, abc.ABC):
     The inexact (floating-point) leaves of the state are the phase space; integer leaves such as an
     optimizer's step counter are clock, not state, and are left out of every tangent space.
 
-    Seven attributes are optional, and read with `getattr`:
+    Eight attributes are optional, and read with `getattr`:
 
     `rule`
         Name of the outcome rule used when none is asked for, such as ``"bounded:2"``
@@ -58,6 +58,8 @@ class AbstractMap(struct.PyTreeNode, abc.ABC):
         ``"float32"`` for maps that are costly in float64, which is the default.
     `dtypes`
         Types it can be computed in, if not only float64 and float32.
+    `ranges`
+        Least and largest value of hyperparameters by name, checked before a run.
     `drive`
         ``"host"`` if a CPU should step the map from the host instead of in a compiled loop.
     `slaved`
@@ -156,6 +158,28 @@ def resolve_hparams(map_: AbstractMap, hparams: Mapping[str, Any] | None) -> dic
         if kind not in "fiub" and not _is_extended_float(value):
             raise ValueError(f"hyperparameter {name}={value!r} is not a real number; pass a float")
     return {name: given.get(name, default) for name, default in defaults.items()}
+
+
+def check_ranges(map_: AbstractMap, values: Mapping[str, Any]) -> None:
+    """Refuse hyperparameters that are outside the ranges which a map declares.
+
+    Parameters
+    ----------
+    map_ : AbstractMap
+        Its optional attribute `ranges` maps names to least and largest values.
+    values : mapping of str to number or array
+        Known numbers, not traced ones.
+
+    Raises
+    ------
+    ValueError
+        With the hyperparameter, the first value at fault and the range.
+    """
+    for name, (low, high) in getattr(map_, "ranges", {}).items():
+        numbers = np.ravel(np.asarray(values.get(name, low), float))
+        outside = numbers[~((numbers >= low) & (numbers <= high))]
+        if outside.size:
+            raise ValueError(f"{name}={outside[0]:g} is not between {low:g} and {high:g}")
 
 
 def _is_extended_float(value: Any) -> bool:

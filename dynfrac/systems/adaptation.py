@@ -7,12 +7,13 @@ or in `dynfrac.systems.trials`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen, nnx
+from jax.interpreters.partial_eval import dce_jaxpr
 
 from dynfrac.systems.abstract import unknown_name
 from dynfrac.systems.adapters import (
@@ -30,9 +31,10 @@ from dynfrac.systems.batches import Dataset
 from dynfrac.systems.importing import with_article
 from dynfrac.systems.losses import Loss
 from dynfrac.systems.models import AbstractModel
+from dynfrac.systems.numerics import cast_floats
 from dynfrac.systems.signatures import parameters_of, read_signature
 from dynfrac.systems.trials import Misfit as Misfit
-from dynfrac.systems.trials import attempt, check_fit, first_examples, in_float64, is_real_float
+from dynfrac.systems.trials import attempt, cast_shapes, check_fit, first_examples, is_real_float
 
 
 def is_network(thing: Any) -> bool:
@@ -91,20 +93,85 @@ def adapt_network(
     are read from its signature (`dynfrac.systems.signatures`). A network with a convolution is
     stepped from the host on a CPU and prefers float32.
     """
-    example = first_examples(data)
+    try:
+        return _adapt(network, data, "float64", n_classes, loss, groups)
+    except Misfit:
+        raise
+    except ValueError as refusal:
+        try:
+            # The carry of a recurrent layer is float32 unless its author says otherwise.
+            made = _adapt(network, data, "float32", n_classes, loss, groups)
+        except ValueError:
+            raise refusal from None
+    return made.replace(traits=made.traits.replace(preferred_dtype="float32", dtypes=("float32",)))
+
+
+def _adapt(
+    network: Any,
+    data: Dataset,
+    real: str,
+    n_classes: int | None,
+    loss: Loss,
+    groups: Mapping[str, str | tuple[str, ...]] | None,
+) -> AbstractAdapter:
+    """Adapt a network as it is in a run of one type."""
+    example = cast_floats(first_examples(data), real)
     made = _wrap(network, example)
     variables = _variables(made, example)
     made = made.replace(traits=made.traits.replace(groups=_groups(groups, variables["params"])))
-    traits = made.traits.replace(
-        stochastic=made.draws(variables), slaved_stats=not made.remembers(variables)
-    )
-    made = made.replace(traits=traits)
-    check_fit(made, traits.name, data, n_classes, loss)
-    if _convolves(made, variables, example):
+    # It is taken to draw random numbers until it is known better, so that it is given a key.
+    made = made.replace(traits=made.traits.replace(stochastic=True))
+    check_fit(made, made.traits.name, data, n_classes, loss, real)
+    trace = _trace(made, variables, example, real)
+    traits = made.traits.replace(stochastic=trace.uses_key, slaved_stats=not trace.remembers)
+    if trace.convolves:
         traits = traits.replace(drive="host", preferred_dtype="float32")
-    if not traits.call.hparams and _spoilt_by_nan(made, variables, example, loss):
-        traits = traits.replace(nan_propagation="all")
-    return made.replace(traits=traits)
+    made = made.replace(traits=traits)
+    if not traits.call.hparams and not trace.has_others:
+        if _spoilt_by_nan(made, variables, example, loss, real):
+            made = made.replace(traits=traits.replace(nan_propagation="all"))
+    return made
+
+
+class _Trace(NamedTuple):
+    """What a training call does, read off its trace.
+
+    Attributes
+    ----------
+    uses_key : bool
+        Whether outputs or statistics depend on the random key.
+    has_others : bool
+        Whether there are statistics that are not BatchNorm's.
+    remembers : bool
+        Whether one of those is changed by a call, so that the next one may read something new.
+    convolves : bool
+    """
+
+    uses_key: bool
+    has_others: bool
+    remembers: bool
+    convolves: bool
+
+
+def _trace(model: AbstractAdapter, variables: Any, example: Dataset, real: str) -> _Trace:
+    def call(params: Any, stats: Any, key: Any) -> Any:
+        return model.apply(params, stats, example.inputs, model.defaults, key)
+
+    tensors = cast_shapes(variables["params"], real), cast_shapes(variables["stats"], real)
+    closed = jax.make_jaxpr(call)(*tensors, jax.random.PRNGKey(0))
+    jaxpr = closed.jaxpr
+    _, used = dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
+    n_stats = len(jax.tree.leaves(tensors[1]))
+    before, after = jaxpr.invars[-1 - n_stats : -1], jaxpr.outvars[len(jaxpr.outvars) - n_stats :]
+    paths = [path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(tensors[1])]
+    known = model.batch_norm_paths(variables)
+    others = [i for i, path in enumerate(paths) if path not in known]
+    return _Trace(
+        uses_key=used[-1],
+        has_others=bool(others),
+        remembers=any(before[i] is not after[i] for i in others),
+        convolves="conv_general_dilated" in str(closed),
+    )
 
 
 def _wrap(network: Any, example: Dataset) -> AbstractAdapter:
@@ -117,12 +184,15 @@ def _wrap(network: Any, example: Dataset) -> AbstractAdapter:
     if isinstance(network, tuple) and len(network) == 2:
         first, second = network
         if callable(second):
-            create, given = (first, None) if callable(first) else (None, first)
+            # A tree of arrays may be callable, too, as the modules of some libraries are.
+            draws = callable(first) and not any(map(_is_array, jax.tree.leaves(first)))
+            create, given = (first, None) if draws else (None, first)
             function = second
         elif callable(first):
             create, given, function = None, second, first
         else:
             raise ValueError(_what_is_wanted(network))
+        _check_arrays(given)
         given = jax.tree.map(np.asarray, given)
         name = getattr(function, "__name__", "<lambda>")
         name = "the function" if name == "<lambda>" else name
@@ -185,24 +255,16 @@ def _variables(model: AbstractAdapter, example: Dataset) -> dict[str, Any]:
     return variables
 
 
-def _convolves(model: AbstractAdapter, variables: Any, example: Dataset) -> bool:
-    key = jax.random.PRNGKey(0) if model.stochastic else None
-    closed = jax.make_jaxpr(lambda p, s: model.apply(p, s, example.inputs, model.defaults, key)[0])(
-        in_float64(variables["params"]), in_float64(variables["stats"])
-    )
-    return "conv_general_dilated" in str(closed)
-
-
-def _spoilt_by_nan(model: AbstractAdapter, variables: Any, example: Dataset, loss: Loss) -> bool:
+def _spoilt_by_nan(
+    model: AbstractAdapter, variables: Any, example: Dataset, loss: Loss, real: str
+) -> bool:
     """Whether the loss is not-a-number once every parameter is, tried on two examples.
 
     The loss is a mean over the examples and nothing but parameters varies from run to run, so two
     examples stand for all data, and one trial for all later steps.
     """
-    if not model.slaved_stats:
-        return False
-    shapes = in_float64(variables)
-    ruined = jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan), shapes["params"])
+    shapes = cast_shapes(variables, real)
+    ruined = jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shapes["params"])
     stats = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes["stats"])
 
     @jax.jit
@@ -240,6 +302,24 @@ def _groups(groups: Mapping[str, str | tuple[str, ...]] | None, params: Any) -> 
                     )
         checked.append((name, listed))
     return tuple(checked)
+
+
+def _is_array(leaf: Any) -> bool:
+    return hasattr(leaf, "dtype") and hasattr(leaf, "shape")
+
+
+def _check_arrays(params: Any) -> None:
+    """Refuse parameters that are no numbers, before NumPy makes objects of them."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        number = isinstance(leaf, bool | int | float) or (
+            _is_array(leaf) and not jnp.issubdtype(leaf.dtype, jax.dtypes.extended)
+        )
+        if not number:
+            where = path_name(path) or "the whole"
+            raise ValueError(
+                f"the parameters hold {with_article(type(leaf).__name__)} ({where}), which cannot "
+                "be trained; leave only arrays of floating-point numbers"
+            )
 
 
 def _what_is_wanted(network: Any) -> str:

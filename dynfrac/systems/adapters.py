@@ -14,11 +14,11 @@ from typing import Any, NamedTuple, final
 import jax
 import jax.numpy as jnp
 from flax import linen, nnx, struct
-from flax.errors import InvalidRngError
 from jax.typing import ArrayLike
 
 from dynfrac.systems.abstract import Hparams
 from dynfrac.systems.models import AbstractModel
+from dynfrac.systems.numerics import DTYPES
 from dynfrac.systems.signatures import CallSignature
 
 Groups = tuple[tuple[str, tuple[str, ...]], ...]
@@ -47,6 +47,7 @@ class Traits(struct.PyTreeNode):
     drive: str = struct.field(pytree_node=False, default="scan")
     preferred_dtype: str = struct.field(pytree_node=False, default="float64")
     nan_propagation: str = struct.field(pytree_node=False, default="unknown")
+    dtypes: tuple[str, ...] = struct.field(pytree_node=False, default=(*DTYPES, "bfloat16"))
     stochastic: bool = struct.field(pytree_node=False, default=False)
     slaved_stats: bool = struct.field(pytree_node=False, default=True)
 
@@ -57,12 +58,8 @@ class AbstractAdapter(AbstractModel):
     traits: Traits
 
     @abc.abstractmethod
-    def draws(self, variables: Any) -> bool:
-        """Whether a training call asks for random numbers."""
-
-    @abc.abstractmethod
-    def remembers(self, variables: Any) -> bool:
-        """Whether some statistics may be read by a later training call, unlike BatchNorm's."""
+    def batch_norm_paths(self, variables: Any) -> set[str]:
+        """Return the paths of BatchNorm's statistics, which no training call ever reads."""
 
     @property
     def defaults(self) -> dict[str, float]:
@@ -85,13 +82,18 @@ class AbstractAdapter(AbstractModel):
         return self.traits.preferred_dtype
 
     @property
+    def dtypes(self) -> tuple[str, ...]:
+        """Types that it can be computed in."""
+        return self.traits.dtypes
+
+    @property
     def stochastic(self) -> bool:
         """Whether training draws random numbers."""
         return self.traits.stochastic
 
     @property
     def slaved_stats(self) -> bool:
-        """Whether all statistics are BatchNorm's."""
+        """Whether all statistics are BatchNorm's, or constants."""
         return self.traits.slaved_stats
 
     @property
@@ -166,21 +168,11 @@ class LinenModel(AbstractAdapter):
         variables = {"params": params, **stats}
         return jnp.asarray(self.module.apply(variables, jnp.asarray(inputs), **keywords))
 
-    def draws(self, variables: Any) -> bool:
-        """Whether a training call asks for random numbers."""
-
-        def call(params: Any, stats: Any) -> Any:
-            return self.apply(params, stats, self.example, self.defaults)
-
-        try:
-            jax.eval_shape(call, variables["params"], variables["stats"])
-        except InvalidRngError:
-            return True
-        return False
-
-    def remembers(self, variables: Any) -> bool:
-        """Whether it has collections besides BatchNorm's that a later call may read."""
-        return not set(variables["stats"]) <= {"batch_stats"}
+    def batch_norm_paths(self, variables: Any) -> set[str]:
+        """Return the paths below the collection of BatchNorm."""
+        leaves = jax.tree_util.tree_leaves_with_path(variables["stats"])
+        names = {path_name(path) for path, _ in leaves}
+        return {name for name in names if name.startswith("batch_stats/")}
 
 
 _NOT_STATISTICS = ("params", "intermediates", "losses", "perturbations")
@@ -258,20 +250,15 @@ class NnxModel(AbstractAdapter):
         keywords = self.traits.call.keywords(hparams, training=False)
         return jnp.asarray(module(jnp.asarray(inputs), **keywords))
 
-    def draws(self, variables: Any) -> bool:
-        """Whether it holds random state."""
-        return bool(self.random)
+    def batch_norm_paths(self, variables: Any) -> set[str]:
+        """Return the paths of variables of BatchNorm's type."""
 
-    def remembers(self, variables: Any) -> bool:
-        """Whether it has variables that are neither parameters nor BatchNorm's statistics."""
-        kept = nnx.Not(nnx.Any(nnx.Param, nnx.RngState, nnx.BatchStat))
+        def found(params: Any, stats: Any) -> Any:
+            module = self._merge(self.training, params, stats, None)
+            return nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
 
-        def others(params: Any, stats: Any) -> Any:
-            return nnx.to_pure_dict(
-                nnx.state(self._merge(self.training, params, stats, None), kept)
-            )
-
-        return bool(jax.tree.leaves(jax.eval_shape(others, *map(variables.get, _PARTS))))
+        shapes = jax.eval_shape(found, variables["params"], variables["stats"])
+        return {path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(shapes)}
 
     def _merge(self, graph: Any, params: Any, stats: Any, key: jax.Array | None) -> Any:
         """Put the module together, with fresh random streams in place of its own."""
@@ -287,9 +274,6 @@ class NnxModel(AbstractAdapter):
         states = (nnx.State(tree) for tree in (params, streams, stats))
         # A copy: a module refuses to change variables that were made outside the present trace.
         return nnx.merge(graph, *states, copy=True)
-
-
-_PARTS = ("params", "stats")
 
 
 def split_module(module: nnx.Module) -> tuple[Any, dict[str, Any], dict[str, Any]]:
@@ -357,13 +341,9 @@ class FunctionModel(AbstractAdapter):
             keywords[call.key] = None
         return jnp.asarray(self.function(params, jnp.asarray(inputs), **keywords))
 
-    def draws(self, variables: Any) -> bool:
-        """Whether the function takes a key."""
-        return self.traits.call.key is not None
-
-    def remembers(self, variables: Any) -> bool:
-        """Nothing: a function has no variables besides its parameters."""
-        return False
+    def batch_norm_paths(self, variables: Any) -> set[str]:
+        """Return nothing: a function has no variables besides its parameters."""
+        return set()
 
 
 def path_name(path: Any) -> str:

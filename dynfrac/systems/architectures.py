@@ -100,12 +100,7 @@ def residual_network(
     head_bias: bool = True,
 ) -> Any:
     """Build a residual network, or its plain twin, for images; arguments as in `ResNet`."""
-    shape = np.shape(data.train.inputs)
-    if len(shape) != 4:
-        raise ValueError(
-            f"residual networks take images, and the inputs of {data.name} have shape {shape}; "
-            "choose other data"
-        )
+    shape = _image_shape(data)
     if min(shape[1:3]) < SMALLEST_IMAGE:
         raise ValueError(
             f"image_size={min(shape[1:3])} is too small for three stages of 3 x 3 convolutions; "
@@ -137,6 +132,7 @@ def linear_network(data: TrainingData, /, *, width: int = 16, depth: int = 3) ->
 def convolutional_network(data: TrainingData, /, *, channels: int = 8) -> Any:
     """Build two convolutions with `channels` and twice as many channels, and a dense head."""
     _check_sizes(channels=channels)
+    _image_shape(data)
     return ConvNet((channels, 2 * channels), _n_outputs(data))
 
 
@@ -226,6 +222,17 @@ def _check_sizes(**sizes: int) -> None:
     for name, value in sizes.items():
         if value < 1:
             raise ValueError(f"{name}={value} must be at least 1")
+
+
+def _image_shape(data: TrainingData) -> tuple[int, ...]:
+    """Return the shape of the inputs, or raise if they are no images."""
+    shape = np.shape(data.train.inputs)
+    if len(shape) != 4:
+        raise ValueError(
+            f"this network takes images, and the inputs of {data.name} have shape {shape}; choose "
+            "other data"
+        )
+    return shape
 
 
 def _n_inputs(data: TrainingData) -> int:

@@ -133,7 +133,7 @@ def load_data(
         else:
             found = (Path(source).name, *read_examples(Path(source)))
         data = _take_first(TrainingData(*found), n_data, n_test)
-    return _flatten(data) if flat else data
+    return flatten(data) if flat else data
 
 
 def _is_path(source: str | os.PathLike[str]) -> bool:
@@ -194,12 +194,11 @@ def _first(data: Dataset, argument: str, n: int | None, holder: str) -> Dataset:
     return Dataset(data.inputs[:n], data.targets[:n])
 
 
-def _flatten(data: TrainingData) -> TrainingData:
-    """Make one row of the inputs of each example."""
+def flatten(data: TrainingData) -> TrainingData:
+    """Return the data with one row of inputs for each example."""
 
-    def flatten(examples: Dataset) -> Dataset:
-        rows: np.ndarray = examples.inputs.reshape(examples.size, -1)
-        return Dataset(rows, examples.targets)
+    def rows(examples: Dataset) -> Dataset:
+        return Dataset(np.reshape(examples.inputs, (examples.size, -1)), examples.targets)
 
-    test = None if data.test is None else flatten(data.test)
-    return TrainingData(data.name, flatten(data.train), test, data.n_classes)
+    test = None if data.test is None else rows(data.test)
+    return TrainingData(data.name, rows(data.train), test, data.n_classes)

@@ -12,7 +12,16 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+import jax
+
 from dynfrac.systems.abstract import unknown_name
+
+LOOKED_AT_A_VALUE = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
+"""How jax says that Python looked at a value that is not there yet."""
 
 
 def is_import_path(name: str) -> bool:

@@ -95,6 +95,23 @@ def weighted_mean(loss: Loss, outputs: jax.Array, targets: jax.Array, count: Arr
     return jnp.sum(jnp.where(inside, each, 0)) / kept.astype(each.dtype)
 
 
+def first_rows(examples: Any, count: ArrayLike) -> Any:
+    """Put the first example in the place of all after the first `count`.
+
+    Leaving examples out of a mean is not enough: the derivative of what is left out may still be
+    infinite, and zero times infinity is not a number.
+
+    Parameters
+    ----------
+    examples : pytree of (B, ...) arrays
+    count : scalar
+        From 1 to B, rounded to a whole number; may be traced.
+    """
+    places = jnp.arange(len(jax.tree.leaves(examples)[0]))
+    rows = jnp.where(places < jnp.round(jnp.asarray(count)), places, 0)
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf)[rows], examples)
+
+
 @final
 class LabelNoise(struct.PyTreeNode):
     """Which examples lose their target first, and what they get instead.

@@ -24,7 +24,13 @@ from flax import struct
 
 from dynfrac.systems.abstract import Hparams, unknown_name
 from dynfrac.systems.chains import MEANINGS, PARTS, Chain, keep_types
-from dynfrac.systems.importing import import_callable, in_words, is_import_path, with_article
+from dynfrac.systems.importing import (
+    LOOKED_AT_A_VALUE,
+    import_callable,
+    in_words,
+    is_import_path,
+    with_article,
+)
 from dynfrac.systems.numerics import precision
 
 __all__ = ["MEANINGS", "OPTIMIZERS", "Optimizer", "make_optimizer"]
@@ -33,13 +39,6 @@ OPTIMIZERS: Mapping[str, str] = {name: part.description for name, part in PARTS.
 """The parts of a chain with one line each; every one is an optimizer by itself, too."""
 
 _RATES = ("lr", "learning_rate")
-
-# How jax says that Python looked at a value that is not there yet.
-_LOOKED_AT_A_VALUE = (
-    jax.errors.ConcretizationTypeError,
-    jax.errors.TracerArrayConversionError,
-    jax.errors.TracerIntegerConversionError,
-)
 
 
 @final
@@ -160,7 +159,7 @@ class _Factory:
             arguments[self.rate] = hparams["lr"]
         try:
             made = self.make(**arguments)
-        except _LOOKED_AT_A_VALUE:
+        except LOOKED_AT_A_VALUE:
             raise
         except Exception as error:
             raise _Refused(f"{self.path} raised {in_words(error)}") from error
@@ -265,7 +264,7 @@ def _tried(path: str, optimizer: Optimizer) -> float:
             return float(jax.jit(trial)(_values(optimizer)))
         except _Refused as error:
             raise ValueError(str(error)) from error.__cause__
-        except _LOOKED_AT_A_VALUE as error:
+        except LOOKED_AT_A_VALUE as error:
             raise _looked_at(path, optimizer) from error
         except Exception as error:
             raise ValueError(
@@ -327,7 +326,7 @@ def _looked_at(path: str, optimizer: Optimizer) -> ValueError:
                 lambda value, name=name: _trial(path, optimizer, {**values, name: value}),
                 values[name],
             )
-        except _LOOKED_AT_A_VALUE:
+        except LOOKED_AT_A_VALUE:
             culprits.append(name)
         except Exception:  # one fault at a time
             continue

@@ -102,7 +102,7 @@ def published_map(
         data,
         batches,
         variables,
-        settings=(("lr", lr), *schedule_settings(rule, n_steps).items()),
+        settings={"lr": float(lr), **schedule_settings(rule, n_steps)},
         key_of=_weight_key,
     )
 

@@ -19,7 +19,8 @@ from dynfrac.systems.batches import (
     epoch_stream,
     minibatch_stream,
 )
-from dynfrac.systems.datasets import SOURCES, TrainingData, load_data
+from dynfrac.systems.datasets import SOURCES, TrainingData, flatten, load_data
+from dynfrac.systems.factories import check_arguments
 from dynfrac.systems.importing import import_callable, is_import_path
 from dynfrac.systems.losses import LOSSES, Loss, cross_entropy, draw_label_noise, mean_squared_error
 from dynfrac.systems.models import AbstractModel
@@ -71,7 +72,8 @@ def training_map(
         and evaluation; those with a float default become hyperparameters.
     data : str, TrainingData, Dataset or (inputs, targets)
         Name of a source (`dynfrac list data`), path of an ``.npz`` file, or the data themselves.
-        Integer targets are classes, float targets are regressed on.
+        Integer targets are classes, float targets are regressed on. Arrays are taken as they are:
+        nothing is scaled, as images of a file are.
     optimizer : str or Optimizer
         Parts joined by ``+``, such as ``"clip+adam+warmup"``, or ``package.module:factory``.
     loss : str or callable, optional
@@ -125,8 +127,12 @@ def training_map(
     >>> map_.defaults["momentum"]
     0.9
     """
+    given = {name: value for name, value in locals().items() if name in TRAINING_ARGUMENTS}
+    check_arguments("training_map", training_map, given)
     if batch is not None and largest_batch is not None:
         raise ValueError("batch and largest_batch exclude each other; give one of them")
+    if n_steps < 1:
+        raise ValueError(f"n_steps={n_steps} must be at least 1")
     rule = make_optimizer(optimizer) if isinstance(optimizer, str) else optimizer
     width = largest_batch if batch is None else batch
     source = _source(data, n_data, n_test, image_size)
@@ -162,7 +168,7 @@ def training_map(
         batches,
         variables,
         seed=seed or 0,
-        settings=tuple(chosen.items()),
+        settings={name: float(value) for name, value in chosen.items()},
         test=source.test,
         noise=draw_label_noise(source.train),
     )
@@ -263,7 +269,12 @@ def _source(
         )
     if isinstance(data, TrainingData):
         return data
+    pair = isinstance(data, tuple | list) and len(data) == 2
+    if not pair and not isinstance(data, Dataset):
+        raise ValueError("data are no pair (inputs, targets); give two arrays, or a name")
     train = data if isinstance(data, Dataset) else Dataset(*map(np.asarray, data))
+    if not train.size:
+        raise ValueError("data hold no example; give at least one")
     classes = np.issubdtype(np.asarray(train.targets).dtype, np.integer)
     return TrainingData("own", train, None, int(np.max(train.targets)) + 1 if classes else None)
 
@@ -281,13 +292,13 @@ def _fit(
         if isinstance(network, AbstractModel):
             if groups:
                 raise ValueError("groups are for networks that are adapted; a model has its own")
-            check_fit(network, type(network).__name__, source.train, source.n_classes)
+            check_fit(network, type(network).__name__, source.train, source.n_classes, loss)
             return network
         return adapt_network(
             network, source.train, n_classes=source.n_classes, loss=loss, groups=groups
         )
 
-    rows = _as_rows(source)
+    rows = flatten(source)
     if flat is not None or np.ndim(source.train.inputs) <= 2:
         source = rows if flat else source
         return adapt(source), source
@@ -314,16 +325,6 @@ def _read_groups(groups: Mapping[str, Any] | str | None) -> Mapping[str, Any] | 
     for name, _, path in pairs:
         read[name] = (*read.get(name, ()), path)
     return read
-
-
-def _as_rows(source: TrainingData) -> TrainingData:
-    """Flatten the inputs of every example."""
-
-    def rows(data: Dataset) -> Dataset:
-        return data.replace(inputs=np.reshape(data.inputs, (data.size, -1)))
-
-    test = None if source.test is None else rows(source.test)
-    return TrainingData(source.name, rows(source.train), test, source.n_classes)
 
 
 def _draw(model: AbstractModel, seed: int | None) -> Any:

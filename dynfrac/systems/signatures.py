@@ -103,7 +103,13 @@ def read_signature(function: Callable[..., Any], n_positional: int) -> CallSigna
     if len(positional) < n_positional and not variadic:
         wanted = "(inputs)" if n_positional == 1 else "(params, inputs)"
         raise ValueError(
-            f"the network's call takes {len(positional)} arguments; let it begin with {wanted}"
+            f"the network's call takes too few arguments ({len(positional)}); let it begin with "
+            f"{wanted}"
+        )
+    if n_positional == 2 and len(positional) > 2 and positional[1].name in (*_KEYS, "state"):
+        raise ValueError(
+            f"the network's call takes {positional[1].name!r} before its inputs; wrap it in a "
+            "function that begins with (params, inputs)"
         )
     first = {p.name for p in positional[:n_positional]}
     switches, hparams, key = [], [], None

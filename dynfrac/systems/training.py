@@ -13,9 +13,9 @@ from jax.typing import ArrayLike
 
 from dynfrac.systems.abstract import AbstractMap, Hparams, unknown_name
 from dynfrac.systems.batches import AbstractBatches, Dataset, FullBatch, MinibatchStream
-from dynfrac.systems.losses import LabelNoise, accuracy, weighted_mean
+from dynfrac.systems.losses import LabelNoise, accuracy, first_rows, weighted_mean
 from dynfrac.systems.models import AbstractModel
-from dynfrac.systems.numerics import DTYPES, cast_floats
+from dynfrac.systems.numerics import DTYPES, cast_floats, is_inexact
 from dynfrac.systems.optimizers import Optimizer
 
 
@@ -61,8 +61,8 @@ class TrainingMap(AbstractMap):
         ``{"params": ..., "stats": ...}`` before scaling and offset. Absent: drawn from the
         hyperparameter ``seed``.
     seed : int, default 0
-        Default of the hyperparameter ``seed``, and key of the dropout masks.
-    settings : tuple of (str, float)
+        Default of the hyperparameter ``seed``, or key of the dropout masks if there is none.
+    settings : dict of str to float
         Values that replace the defaults of this map's hyperparameters.
     test : Dataset, optional
         What test loss and accuracy are taken on.
@@ -88,7 +88,7 @@ class TrainingMap(AbstractMap):
     ``init_scale``
         Factor on every initial parameter (default 1).
     ``seed``
-        Of the initial weights; only where `variables` is absent.
+        Of the initial weights and of dropout; only where `variables` is absent.
     ``label_noise``
         Share of the training examples whose target is another example's (default 0).
     ``batch_size``
@@ -110,15 +110,12 @@ class TrainingMap(AbstractMap):
     batches: AbstractBatches = struct.field(default_factory=FullBatch)
     variables: Any = None
     seed: Any = 0
-    settings: tuple[tuple[str, float], ...] = struct.field(pytree_node=False, default=())
+    settings: Any = struct.field(default_factory=dict)
     test: Dataset | None = None
     noise: LabelNoise | None = None
     key_of: Callable[[Any], jax.Array] = struct.field(
         pytree_node=False, default_factory=lambda: jax.random.PRNGKey
     )
-
-    # Not fields. Random numbers and data are cast to any of these types.
-    dtypes = (*DTYPES, "bfloat16")
 
     @property
     def defaults(self) -> dict[str, float]:
@@ -144,16 +141,21 @@ class TrainingMap(AbstractMap):
                         f"the {owner} has a hyperparameter {name!r}, which is taken; rename it"
                     )
                 values[name] = value
-        for name, value in self.settings:
+        for name, value in self.settings.items():
             if name not in values:
                 raise unknown_name("hyperparameter", name, values)
-            values[name] = value
+            values[name] = float(value)
         return values
 
     @property
     def slaved(self) -> tuple[str, ...]:
         """The statistics, if they never feed back."""
         return ("stats",) if self.model.slaved_stats else ()
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """Types it can be computed in: all, or those that the model says."""
+        return getattr(self.model, "dtypes", (*DTYPES, "bfloat16"))
 
     @property
     def drive(self) -> str:
@@ -169,7 +171,7 @@ class TrainingMap(AbstractMap):
         """Return scaled and shifted initial weights, fresh buffers and statistics."""
         variables = self.variables
         if variables is None:
-            variables = self.model.init(self.key_of(jnp.asarray(hparams["seed"], jnp.int32)))
+            variables = self.model.init(self._seed_key(hparams))
         scale, offset = hparams["init_scale"], hparams["weight_offset"]
         params = jax.tree.map(lambda w: jnp.asarray(w) * scale + offset, variables["params"])
         stats = jax.tree.map(jnp.asarray, variables["stats"])
@@ -181,7 +183,9 @@ class TrainingMap(AbstractMap):
         params = self._shift(state.params, hparams)
         batch, noise = self.batches.select((self.data, self.noise), t)
         batch = _with_noise(batch, noise, hparams)
-        key = jax.random.fold_in(self.key_of(self.seed), t) if self.model.stochastic else None
+        if self._largest_batch is not None:
+            batch = first_rows(batch, hparams["batch_size"])
+        key = jax.random.fold_in(self._seed_key(hparams), t) if self.model.stochastic else None
         gradient, stats = jax.grad(self._objective, has_aux=True)(
             params, state.stats, batch, hparams, key, weighted=self._largest_batch is not None
         )
@@ -263,6 +267,20 @@ class TrainingMap(AbstractMap):
             return self.batches.indices.shape[1]
         return None
 
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Least and largest value of the hyperparameters that have them."""
+        largest = self._largest_batch
+        return {
+            **({} if self.noise is None else {"label_noise": (0.0, 1.0)}),
+            **({} if largest is None else {"batch_size": (1.0, float(largest))}),
+        }
+
+    def _seed_key(self, hparams: Hparams) -> jax.Array:
+        """Return the key of weights and dropout."""
+        seed = self.seed if self.variables is not None else hparams["seed"]
+        return self.key_of(jnp.asarray(seed, jnp.int32))
+
     def _objective(
         self,
         params: Any,
@@ -337,7 +355,13 @@ def _at_least_float32(outputs: jax.Array) -> jax.Array:
 
 
 def _like(old: TrainingState, new: TrainingState) -> TrainingState:
-    """Round a state to the types of the one before; other differences are left to be found."""
+    """Round the floats of a state to their types before; other differences are left to be found."""
     if jax.tree.structure(old) != jax.tree.structure(new):
         return new
-    return jax.tree.map(lambda a, b: jnp.asarray(b).astype(jnp.asarray(a).dtype), old, new)
+
+    def rounded(before: Any, after: Any) -> Any:
+        if is_inexact(before) and is_inexact(after):
+            return jnp.asarray(after).astype(jnp.result_type(before))
+        return after
+
+    return jax.tree.map(rounded, old, new)

@@ -11,9 +11,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.errors import ModifyScopeVariableError
 
 from dynfrac.systems.batches import Dataset
-from dynfrac.systems.importing import in_words, with_article
+from dynfrac.systems.importing import LOOKED_AT_A_VALUE, in_words, with_article
 from dynfrac.systems.losses import Loss
 from dynfrac.systems.models import AbstractModel
 from dynfrac.systems.numerics import cast_floats
@@ -33,6 +34,7 @@ def check_fit(
     data: Dataset,
     n_classes: int | None,
     loss: Loss | None = None,
+    real: str = "float64",
 ) -> None:
     """Raise unless the data are examples, and calls in both modes give outputs that fit them.
 
@@ -47,6 +49,8 @@ def check_fit(
         None for regression.
     loss : callable, optional
         Is tried on the outputs.
+    real : str, default "float64"
+        Type of inputs, parameters and statistics in the trial.
 
     Raises
     ------
@@ -54,10 +58,10 @@ def check_fit(
         With the shapes, or with what the model or the loss raised.
     """
     _check_examples(data, n_classes)
-    example = first_examples(data)
+    example = cast_floats(first_examples(data), real)
     key = jax.random.PRNGKey(0) if model.stochastic else None
     variables = jax.eval_shape(model.init, jax.random.PRNGKey(0))
-    tensors = in_float64(variables["params"]), in_float64(variables["stats"])
+    tensors = cast_shapes(variables["params"], real), cast_shapes(variables["stats"], real)
 
     def train(params: Any, stats: Any, hparams: Any) -> Any:
         return model.apply(params, stats, example.inputs, hparams, key)
@@ -67,7 +71,9 @@ def check_fit(
 
     outputs, after = _try_call(name, train, tensors, model.defaults, example, "")
     _check_outputs(name, outputs, example, n_classes, "")
-    mode = " in evaluation mode"
+    traits = getattr(model, "traits", None)
+    keyless = f", where its {traits.call.key} is None" if traits and traits.call.key else ""
+    mode = f" in evaluation mode{keyless}"
     predicted = _try_call(name, predict, tensors, model.defaults, example, mode)
     _check_outputs(name, predicted, example, n_classes, mode)
     shapes = [jax.tree.map(lambda leaf: leaf.shape, tree) for tree in (tensors[1], after)]
@@ -178,9 +184,9 @@ def first_examples(data: Dataset) -> Dataset:
     return jax.tree.map(lambda leaf: np.asarray(leaf)[:_PROBE], data)
 
 
-def in_float64(tree: Any) -> Any:
-    """Return shapes and types as they are in a float64 run."""
-    return jax.eval_shape(lambda t: cast_floats(t, "float64"), tree)
+def cast_shapes(tree: Any, real: str) -> Any:
+    """Return shapes and types as they are in a run of a given type."""
+    return jax.eval_shape(lambda t: cast_floats(t, real), tree)
 
 
 def is_real_float(leaf: Any) -> bool:
@@ -192,5 +198,15 @@ def attempt(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
     """Call something of the user's and put what goes wrong into one sentence."""
     try:
         return function(*arguments)
+    except LOOKED_AT_A_VALUE as error:
+        raise ValueError(
+            f"{what}: it looks at a value that is not known when the call is compiled; compute "
+            "with jnp.where or jax.lax.cond in place of if"
+        ) from error
+    except ModifyScopeVariableError as error:
+        raise ValueError(
+            f"{what}: it updates its statistics, as BatchNorm does in training; give the call an "
+            "argument train and pass use_running_average=not train"
+        ) from error
     except Exception as error:
         raise ValueError(f"{what}: {in_words(error)}") from error

@@ -366,7 +366,7 @@ def test_float32_keeps_close():
 def test_blow_up_keeps_what_came_before(drive, monkeypatch):
     prepare = lyapunov.prepare
     monkeypatch.setattr(
-        lyapunov, "prepare", lambda *a: dataclasses.replace(prepare(*a), driver=drive)
+        lyapunov, "prepare", lambda *a, **k: dataclasses.replace(prepare(*a, **k), driver=drive)
     )
     spectrum = lyapunov_spectrum(Logistic(), {"r": 5.0}, n_steps=100, n_warmup=2)
     x, t = 0.3, 0

@@ -8,6 +8,8 @@ import pytest
 
 from dynfrac.cli.interrupts import interrupts_noted, raise_if_interrupted
 
+pytestmark = pytest.mark.usefixtures("ctrl_c")
+
 
 @pytest.fixture
 def dropping():

@@ -100,6 +100,33 @@ def test_batch_size_and_length_are_axes(run):
     assert len(np.unique(result.final_loss)) == 18
 
 
+def test_seeds_of_a_preset_are_an_axis_too(run):
+    result = swept(
+        *(run, "--preset", "published-tanh", "--arg", "width=4", "--steps", "3"),
+        *("--x", "lr=0.1:1:2", "--y", "seed=0:2"),
+    )
+    assert result.points[1].tolist() == [0, 1, 2]
+    # Seed 0 as a point of the axis is the preset's own, to rounding in a batch of another program.
+    swept_alone = (
+        *("sweep", "--preset", "published-tanh", "--arg", "width=4", "--steps", "3"),
+        *("--x", "lr=0.1:1:2", "--y", "lr_in=0.1:1:2", "--out", "alone.zarr"),
+    )
+    assert run(*swept_alone)[0] == 0
+    assert len(np.unique(result.final_loss)) == 6
+
+
+def test_a_sweep_over_python_s_own_map_with_layer_groups_is_drawn(run, tmp_path):
+    (tmp_path / "cli_maps.py").write_text(
+        "from dynfrac import training_map\n"
+        "import cli_nets\n"
+        "def made():\n"
+        "    return training_map(cli_nets.Net(), n_data=4, n_test=2, groups='in:Dense_0')\n"
+    )
+    assert run("sweep", "--map", "cli_maps:made", *RATES, "--out", "g.zarr")[0] == 0
+    status, _, err = run("show", "g.zarr")
+    assert status == 0, err
+
+
 def test_epochs_record_one_loss_each(run):
     result = swept(
         *(run, "--arch", "cli_nets:Net", *SMALL, "--x", "lr=0.1:1:2"),
@@ -165,6 +192,23 @@ WRONG = {
     "map": (("sweep", "--map", "henon", "--x", "a=1:2", "--data", "mini"), "--data needs --arch"),
     "epochs": (("sweep", "--map", "henon", "--x", "a=1:2", "--epochs", "3"), "needs a network"),
     "two lengths": ((*NET, *RATES, "--epochs", "3"), "--epochs and --steps exclude"),
+    "a seed and seeds": (
+        (*NET[:5], "--seed", "1", "--x", "seed=0:1", "--steps", "2"),
+        "seed is to vary, so leave out --seed",
+    ),
+    "a batch and batches": (
+        (*NET, "--batch", "4", "--x", "batch_size=1:4", "--steps", "2"),
+        "batch_size is to vary, so leave out --batch",
+    ),
+    "a length": ((*NET, *RATES, "--set", "n_steps=3"), "n_steps is no hyperparameter"),
+    "none and one": (
+        (*NET, *RATES, "--record", "none", "--record", "accuracy"),
+        "--record none excludes any other",
+    ),
+    "two lengths of runs": (
+        (*NET, "--x", "n_steps=1:5:3", "--rule", "accuracy:0.1"),
+        "the rule accuracy:0.1 needs runs of one length",
+    ),
     "half a seed": ((*NET, "--x", "seed=0:1.5"), "seed"),
     "every": ((*NET, *RATES, "--every", "4"), "n_steps=6 is not a multiple of every=4"),
 }

@@ -256,7 +256,7 @@ def test_a_damaged_store(run, tmp_path):
     assert status == 2 and "run.zarr is damaged: status cannot be read" in err
 
 
-def test_control_c_keeps_what_is_finished_and_says_how_to_resume(run, tmp_path):
+def test_control_c_keeps_what_is_finished_and_says_how_to_resume(run, tmp_path, ctrl_c):
     arguments = [*MANDELBROT, "--rule", "bounded:2", "--res", "256", "--steps", "2000"]
     command = [sys.executable, "-m", "dynfrac.cli.main", "sweep", *arguments, "--out", "run.zarr"]
     process = subprocess.Popen(

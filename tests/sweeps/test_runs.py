@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dynfrac.orbits.axes import Axis
-from dynfrac.orbits.evaluator import evaluate
+from dynfrac.orbits.evaluator import Evaluator, evaluate
 from dynfrac.orbits.outcomes import Status
 from dynfrac.orbits.rules import PublishedRule
 from dynfrac.sweeps import runs
@@ -92,7 +92,7 @@ def test_a_finished_sweep_is_not_computed_again(tmp_path, monkeypatch):
     def refused(*arguments, **settings):
         raise AssertionError("a finished sweep was computed again")
 
-    monkeypatch.setattr(runs, "evaluate", refused)
+    monkeypatch.setattr(runs, "Evaluator", refused)
     again = sweep(Quadratic(), AXES, out=tmp_path / "s.zarr", **SETTINGS)
     assert (first.computed, first.reused) == (63, 0)
     assert (again.computed, again.reused) == (0, 63)
@@ -114,12 +114,13 @@ def test_only_unfinished_tiles_are_computed(tmp_path, monkeypatch):
 
     asked = []
 
-    def counting(map_, hparams, *, n_steps, **settings):
-        if n_steps > 1:  # not the call that compiles
-            asked.append(len(hparams["c_re"]))
-        return evaluate(map_, hparams, n_steps=n_steps, **settings)
+    class Counting(Evaluator):
+        def __call__(self, hparams, **settings):
+            if self.n_steps > 1:  # not the call that compiles
+                asked.append(len(hparams["c_re"]))
+            return super().__call__(hparams, **settings)
 
-    monkeypatch.setattr(runs, "evaluate", counting)
+    monkeypatch.setattr(runs, "Evaluator", Counting)
     resumed = sweep(Quadratic(), AXES, out=cut.path, tile=8, **SETTINGS)
     assert asked == [lost.sum()]
     assert (resumed.computed, resumed.reused) == (lost.sum(), 63 - lost.sum())
@@ -269,20 +270,21 @@ def test_an_interrupt_keeps_finished_tiles_and_says_how_to_go_on(tmp_path, monke
     whole = sweep(Quadratic(), AXES, out=tmp_path / "whole.zarr", tile=8, **SETTINGS)
     calls = []
 
-    def interrupted(*arguments, **settings):
-        calls.append(1)
-        if len(calls) == 4:  # one call compiles, then two tiles
-            raise KeyboardInterrupt
-        return evaluate(*arguments, **settings)
+    class Interrupted(Evaluator):
+        def __call__(self, *arguments, **settings):
+            calls.append(1)
+            if len(calls) == 4:  # one call compiles, then two tiles
+                raise KeyboardInterrupt
+            return super().__call__(*arguments, **settings)
 
-    monkeypatch.setattr(runs, "evaluate", interrupted)
+    monkeypatch.setattr(runs, "Evaluator", Interrupted)
     with pytest.raises(KeyboardInterrupt) as caught:
         sweep(Quadratic(), AXES, out=tmp_path / "s.zarr", tile=8, **SETTINGS)
     kept = 63 - open_sweep(tmp_path / "s.zarr").pending
     assert 0 < kept < 63
     assert str(caught.value).startswith(f"{kept} of 63 cells are kept in ")
     assert str(caught.value).endswith("run the same command again to resume")
-    monkeypatch.setattr(runs, "evaluate", evaluate)
+    monkeypatch.undo()
     resumed = sweep(Quadratic(), AXES, out=tmp_path / "s.zarr", tile=8, **SETTINGS)
     assert (resumed.computed, resumed.reused) == (63 - kept, kept)
     assert stored_bytes(resumed.path) == stored_bytes(whole.path)

@@ -151,7 +151,7 @@ def prepared(case, map_, dtype):
     values = {name: CASES[case][3].get(name, value) for name, value in map_.defaults.items()}
     hparams = {name: jnp.asarray(value, dtype) for name, value in values.items()}
     if isinstance(map_, TrainingMap):
-        map_ = map_.replace(settings=())  # so that twins share what is compiled
+        map_ = map_.replace(settings={})  # so that twins share what is compiled
     return map_, hparams, start(map_, hparams)
 
 

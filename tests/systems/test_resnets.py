@@ -25,7 +25,7 @@ def prepared(map_, dtype, **given):
     """Return the map, its hyperparameters and its first state, all of one type."""
     values = map_.defaults | given
     # Without its own defaults, so that twins share what is compiled.
-    map_ = jax.tree.map(jnp.asarray, cast_floats(map_, dtype)).replace(settings=())
+    map_ = jax.tree.map(jnp.asarray, cast_floats(map_, dtype)).replace(settings={})
     hparams = {name: jnp.asarray(value, dtype) for name, value in values.items()}
     return map_, hparams, cast_floats(map_.init(hparams), dtype)
 

@@ -70,8 +70,8 @@ def test_a_module_draws_from_its_own_streams_and_is_given_no_key():
 @pytest.mark.parametrize(
     ("function", "n", "words"),
     [
-        (lambda: 0, 1, r"takes 0 arguments; let it begin with \(inputs\)"),
-        (lambda params: 0, 2, r"takes 1 arguments; let it begin with \(params, inputs\)"),
+        (lambda: 0, 1, r"too few arguments \(0\); let it begin with \(inputs\)"),
+        (lambda params: 0, 2, r"too few arguments \(1\); let it begin with \(params, inputs\)"),
         (lambda x, mask: 0, 1, "needs the argument 'mask', .*; give it a default"),
         (lambda x, *, key: 0, 1, "needs the argument 'key'"),
     ],

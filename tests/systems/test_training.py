@@ -153,7 +153,7 @@ def test_stability_threshold_is_given_only_where_it_is_known():
 
 def test_settings_replace_defaults_and_must_be_known():
     assert published_map(lr=0.25).defaults["lr"] == 0.25
-    map_ = published_map().replace(settings=(("lrr", 1.0),))
+    map_ = published_map().replace(settings={"lrr": 1.0})
     with pytest.raises(ValueError, match="did you mean 'lr'"):
         _ = map_.defaults
 
