@@ -147,7 +147,6 @@ def make_preset(
     *,
     steps: int | None = None,
     epochs: int | None = None,
-    seed: int | None = None,
     **arguments: Any,
 ) -> Preset:
     """Build a preset by name.
@@ -160,10 +159,9 @@ def make_preset(
         Number of steps in place of the preset's own; the minibatch stream is as long.
     epochs : int, optional
         Number of epochs, with one recorded loss in each.
-    seed : int, optional
-        Seed of weights and data in place of the preset's own.
     **arguments
-        Of the architecture, in place of the preset's own: other data, another optimizer.
+        Of the architecture, in place of the preset's own: other data, another optimizer, another
+        `seed` (None makes it a hyperparameter).
 
     Returns
     -------
@@ -187,8 +185,6 @@ def make_preset(
             raise ValueError(f"{word}={value} must be at least 1")
     n_steps = recipe.n_steps if steps is None else steps
     given = {**recipe.arguments, **arguments}
-    if seed is not None:
-        given["seed"] = seed
     if {"batch", "largest_batch", "optimizer"} & set(given):
         given = {**({"n_steps": n_steps} if epochs is None else {"n_epochs": epochs}), **given}
     map_ = make_architecture(recipe.architecture, **given)

@@ -100,7 +100,8 @@ def adapt_network(
     except ValueError as refusal:
         try:
             # The carry of a recurrent layer is float32 unless its author says otherwise.
-            made = _adapt(network, data, "float32", n_classes, loss, groups)
+            with np.errstate(over="ignore"):
+                made = _adapt(network, data, "float32", n_classes, loss, groups)
         except ValueError:
             raise refusal from None
     return made.replace(traits=made.traits.replace(preferred_dtype="float32", dtypes=("float32",)))

@@ -71,10 +71,10 @@ class Constant(nn.Module):
     counts: bool = False
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x, train):
         x = x.reshape(len(x), -1)
         table = self.variable("tables", "t", jnp.ones, (1, 16))
-        if self.counts:
+        if self.counts and train:
             table.value = table.value + 1
         return nn.Dense(10)(x * table.value)
 
@@ -118,7 +118,7 @@ def test_a_seed_is_that_of_weights_and_dropout_however_it_is_given():
 
 def test_examples_that_do_not_count_cannot_spoil_the_gradient():
     inputs, targets = np.array([[1.0], [1e200]]), np.zeros((2, 1))
-    function = ({"w": np.ones(1)}, lambda params, x: jnp.exp(x * params["w"]))
+    function = ({"w": np.ones((1, 1))}, lambda params, x: jnp.exp(x * params["w"]))
     one, both = (
         training_map(function, (inputs, targets), largest_batch=2, order="sequential"),
         training_map(function, (inputs[:1], targets[:1])),
@@ -187,7 +187,7 @@ KEY = jax.random.key(0)
 )
 def test_what_cannot_be_a_map_is_refused_with_a_remedy(network, words):
     with pytest.raises(ValueError, match=words) as caught:
-        training_map(network, **SMALL)
+        training_map(network, flat=True, **SMALL)
     assert "\n" not in str(caught.value)
 
 
