@@ -71,6 +71,10 @@ def _feed(digest: Any, obj: Any) -> None:
         _feed(digest, (obj.func, obj.args, obj.keywords))
     elif obj is None or isinstance(obj, str | bytes | numbers.Number):
         tag(type(obj).__name__, repr(obj))
+    elif not jax.tree_util.all_leaves([obj]):
+        # A tree of another library's making: its kind and what it holds.
+        tag("tree", type(obj).__module__, type(obj).__qualname__)
+        _feed(digest, jax.tree.leaves(obj))
     else:
         # A function, a class, or an object whose inside is its own business.
         named = obj if hasattr(obj, "__qualname__") else type(obj)

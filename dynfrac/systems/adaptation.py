@@ -34,7 +34,14 @@ from dynfrac.systems.models import AbstractModel
 from dynfrac.systems.numerics import cast_floats
 from dynfrac.systems.signatures import parameters_of, read_signature
 from dynfrac.systems.trials import Misfit as Misfit
-from dynfrac.systems.trials import attempt, cast_shapes, check_fit, first_examples, is_real_float
+from dynfrac.systems.trials import (
+    attempt,
+    cast_shapes,
+    check_examples,
+    check_fit,
+    first_examples,
+    is_real_float,
+)
 
 
 def is_network(thing: Any) -> bool:
@@ -93,6 +100,7 @@ def adapt_network(
     are read from its signature (`dynfrac.systems.signatures`). A network with a convolution is
     stepped from the host on a CPU and prefers float32.
     """
+    check_examples(data, n_classes)
     try:
         return _adapt(network, data, "float64", n_classes, loss, groups)
     except Misfit:

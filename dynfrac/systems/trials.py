@@ -57,7 +57,7 @@ def check_fit(
     ValueError
         With the shapes, or with what the model or the loss raised.
     """
-    _check_examples(data, n_classes)
+    check_examples(data, n_classes)
     example = cast_floats(first_examples(data), real)
     key = jax.random.PRNGKey(0) if model.stochastic else None
     variables = jax.eval_shape(model.init, jax.random.PRNGKey(0))
@@ -86,8 +86,8 @@ def check_fit(
         _check_loss(loss, outputs, np.asarray(example.targets))
 
 
-def _check_examples(data: Dataset, n_classes: int | None) -> None:
-    """Refuse data that are not examples with one target each."""
+def check_examples(data: Dataset, n_classes: int | None) -> None:
+    """Refuse data that are not examples with one target each, classes or numbers."""
     inputs, targets = np.asarray(data.inputs), np.asarray(data.targets)
     if not (inputs.ndim and targets.ndim and 0 < len(inputs) == len(targets)):
         raise ValueError(

@@ -72,3 +72,23 @@ def test_where_an_array_lives_does_not_matter():
     assert fingerprint(values) == fingerprint(jnp.asarray(values))
     assert fingerprint(values) == fingerprint(np.asfortranarray(values))
     assert fingerprint({"b": 1, "a": 2}) == fingerprint({"a": 2, "b": 1})
+
+
+@jax.tree_util.register_pytree_node_class
+class Holder:
+    """A tree that is no dataclass, as modules of some libraries are."""
+
+    def __init__(self, weights):
+        self.weights = weights
+
+    def tree_flatten(self):
+        return (self.weights,), None
+
+    @classmethod
+    def tree_unflatten(cls, aux, children):
+        return cls(*children)
+
+
+def test_what_a_registered_tree_holds_counts():
+    first, same, other = (Holder(np.full(3, value)) for value in (1.0, 1.0, 2.0))
+    assert fingerprint(first) == fingerprint(same) != fingerprint(other)
