@@ -233,7 +233,11 @@ def test_trainings_are_judged_by_what_the_rule_watches(drive, every, rule):
         ({"n_steps": np.array([5, 2.5])}, {}, "n_steps=2.5 of a single run"),
         ({"n_steps": np.array([5, 1])}, {"every": 2}, "from 2 to 10"),
         ({"n_steps": np.array([5, np.nan])}, {}, "n_steps=nan of a single run"),
-        ({"n_steps": np.array([5, 6])}, {"record": ("square",)}, "square cannot be recorded"),
+        (
+            {"n_steps": np.array([5, 6])},
+            {"record": ("square",)},
+            "recording square needs runs of one",
+        ),
         ({"n_steps": np.ones(3), "end": np.ones(2)}, {}, "one length"),
     ],
 )

@@ -13,8 +13,12 @@ RNG = np.random.default_rng(2)
 
 def drawn(network, inputs):
     """Return the parameters in float64, as arrays of NumPy."""
-    params = network.init(KEY, inputs)["params"]
+    params = jax.jit(network.init)(KEY, inputs)["params"]
     return jax.tree.map(lambda w: np.asarray(w, float), params)
+
+
+def applied(network, params, inputs, **keywords):
+    return np.asarray(jax.jit(network.apply)({"params": params}, inputs, **keywords))
 
 
 def shapes(params):
@@ -32,7 +36,7 @@ def test_a_perceptron_is_rectified_products_without_biases():
     x = images.reshape(3, 16)
     for name in ("first", "hidden_1"):
         x = np.maximum(x @ params[name]["kernel"], 0)
-    got = Perceptron((5, 6), 10).apply({"params": params}, images)
+    got = applied(Perceptron((5, 6), 10), params, images)
     np.testing.assert_allclose(got, x @ params["head"]["kernel"], rtol=1e-13)
 
 
@@ -51,7 +55,7 @@ def test_a_linear_network_is_the_product_of_its_matrices(depth, names):
     x = inputs
     for name in names:
         x = x @ params[name]["kernel"]
-    np.testing.assert_allclose(network.apply({"params": params}, inputs), x, rtol=1e-13)
+    np.testing.assert_allclose(applied(network, params, inputs), x, rtol=1e-13)
 
 
 def convolved(x, kernel, bias):
@@ -79,7 +83,7 @@ def test_a_convolutional_network_is_two_convolutions_and_a_head(side):
     for name in ("first", "second"):
         x = np.maximum(convolved(x, params[name]["kernel"], params[name]["bias"]), 0)
     expected = x.reshape(2, -1) @ params["head"]["kernel"] + params["head"]["bias"]
-    np.testing.assert_allclose(network.apply({"params": params}, images), expected, rtol=1e-12)
+    np.testing.assert_allclose(applied(network, params, images), expected, rtol=1e-12)
 
 
 TOKENS = RNG.integers(0, 7, (2, 6))
@@ -129,21 +133,18 @@ def transformer_params():
 
 @pytest.mark.parametrize("skip", [1.0, 0.4])
 def test_a_transformer_is_attention_and_perceptrons(transformer_params, skip):
-    got = TRANSFORMER.apply({"params": transformer_params}, TOKENS, skip=skip)
+    got = applied(TRANSFORMER, transformer_params, TOKENS, skip=skip)
     # LayerNorm takes its variance as E[x^2] - E[x]^2, which costs a few digits.
     expected = transformed(transformer_params, TOKENS, skip)
     np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-11)
 
 
 def test_a_transformer_does_not_see_the_future(transformer_params):
-    def logits(tokens):
-        return np.asarray(TRANSFORMER.apply({"params": transformer_params}, tokens))
-
-    before = logits(TOKENS)
+    before = applied(TRANSFORMER, transformer_params, TOKENS)
     for position in (2, 5):
         changed = TOKENS.copy()
         changed[:, position] = (changed[:, position] + 1) % 7
-        after = logits(changed)
+        after = applied(TRANSFORMER, transformer_params, changed)
         np.testing.assert_array_equal(after[:, :position], before[:, :position])
         assert np.all(np.any(after[:, position:] != before[:, position:], axis=-1))
 
