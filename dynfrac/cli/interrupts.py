@@ -1,8 +1,9 @@
-"""Ctrl-C that is not lost.
+"""Ctrl-C that is neither lost nor dangerous.
 
 Python raises `KeyboardInterrupt` wherever the main thread happens to be. Inside jax that may be a
-callback of the garbage collector, whose exceptions are printed and dropped, and the run would go on
-as if nothing had been asked. So the wish is also noted, and looked at whenever progress is made.
+callback of the garbage collector, whose exceptions are printed and dropped, or compiled code that
+aborts the process when Python raises in it. So while a command reports progress, Ctrl-C is only
+noted, and raised at the next report; pressed once more, it is raised at once.
 """
 
 from __future__ import annotations
@@ -13,15 +14,13 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-_DEAF = "_xla_gc_callback"
-"""The function of jax that the garbage collector calls."""
-
 _wished = threading.Event()
+_reporting = threading.Event()
 
 
 @contextlib.contextmanager
 def interrupts_noted() -> Iterator[None]:
-    """Note Ctrl-C for as long as the block lasts, besides raising `KeyboardInterrupt` at once.
+    """Take over Ctrl-C for as long as the block lasts.
 
     Does nothing outside the main thread, where signals cannot be received, and where Ctrl-C has
     been given another meaning.
@@ -42,8 +41,27 @@ def interrupts_noted() -> Iterator[None]:
         _wished.clear()
 
 
+@contextlib.contextmanager
+def safe_points() -> Iterator[None]:
+    """Say that `raise_if_interrupted` is called again and again until the block ends.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        At the end, if Ctrl-C was pressed after the last call.
+    """
+    outermost = not _reporting.is_set()
+    _reporting.set()
+    try:
+        yield
+    finally:
+        if outermost:
+            _reporting.clear()
+    raise_if_interrupted()
+
+
 def raise_if_interrupted() -> None:
-    """Raise the `KeyboardInterrupt` that was dropped, if one was.
+    """Raise the `KeyboardInterrupt` that was noted, if one was.
 
     Raises
     ------
@@ -56,7 +74,8 @@ def raise_if_interrupted() -> None:
 
 
 def _note(signum: int, frame: FrameType | None) -> None:
-    _wished.set()
-    # Raised in there it would be printed with a traceback and dropped.
-    if frame is None or frame.f_code.co_name != _DEAF:
-        raise KeyboardInterrupt
+    if _reporting.is_set() and not _wished.is_set():
+        _wished.set()
+        return
+    _wished.clear()
+    raise KeyboardInterrupt

@@ -20,7 +20,7 @@ from typing import Any
 import click
 import numpy as np
 
-from dynfrac.cli.interrupts import raise_if_interrupted
+from dynfrac.cli.interrupts import raise_if_interrupted, safe_points
 
 
 def jsonable(obj: Any) -> Any:
@@ -206,10 +206,11 @@ def progress_bar(description: str, total: float | None) -> Iterator[Callable[[fl
     ------
     callable
         `advance(n)` says that `n` more units are done. It raises `KeyboardInterrupt` if Ctrl-C was
-        pressed and got lost.
+        pressed since the last time.
     """
     if not progress_is_shown():
-        yield lambda n: raise_if_interrupted()
+        with safe_points():
+            yield lambda n: raise_if_interrupted()
         return
     from rich.console import Console  # a tenth of a second that quiet runs do without
     from rich.progress import (
@@ -230,7 +231,7 @@ def progress_bar(description: str, total: float | None) -> Iterator[Callable[[fl
         TimeRemainingColumn(),
         TextColumn("left"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with safe_points(), Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(description, total=total)
 
         def advance(n: float) -> None:
