@@ -137,8 +137,8 @@ def command(
     last byte. Scales are log10 for learning rates, offsets, weight decay and init_scale, else
     linear; end points are values, and included. `dynfrac show` draws the picture, at any time.
 
-    Besides the hyperparameters that `dynfrac list` has, seed, batch_size and n_steps can be axes;
-    they run over whole numbers.
+    Besides the hyperparameters that `dynfrac list` has, label_noise, seed, batch_size and n_steps
+    can be axes; the last three run over whole numbers.
 
     \b
     Example:

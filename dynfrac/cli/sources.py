@@ -17,6 +17,9 @@ from dynfrac.systems.factories import factory_arguments
 from dynfrac.systems.importing import import_callable
 from dynfrac.systems.mnist import load_mnist
 
+ON_DEMAND = ("seed", "batch_size", "label_noise")
+"""What is a hyperparameter of a training only if it is asked for."""
+
 _SHORTHANDS = ("data", "optimizer", "loss", "batch")
 """Arguments of a training that have an option of their own."""
 
@@ -92,7 +95,7 @@ def make_source(
         From `training_arguments`.
     wanted : mapping of str to float
         Hyperparameters that are axes or are set, with the largest value of each: of a training,
-        `seed` and `batch_size` are hyperparameters only on demand.
+        `ON_DEMAND` are hyperparameters only on demand.
     steps, epochs : int, optional
         Length of the run. That of a minibatch stream is part of its recipe.
 
@@ -117,7 +120,7 @@ def make_source(
                 raise click.UsageError(f"--{name} needs --arch: a map has no {name}")
         return make_map(map_name, **arguments), {"map": map_name, "arguments": arguments}
     assert arch is not None
-    needed = set(wanted) & {"seed", "batch_size"}
+    needed = set(wanted) & set(ON_DEMAND)
     if ":" in arch:
         # What a user's own factory takes, and the hyperparameters of its map, are its affair.
         own = factory_arguments(import_callable(arch))
@@ -139,6 +142,7 @@ def check_demand(map_: AbstractMap, wanted: Mapping[str, float]) -> None:
     remedies = {
         "seed": "leave out --seed",
         "batch_size": "leave out --batch (--arg largest_batch=N says how many are drawn)",
+        "label_noise": "leave out --arg label_noise",
     }
     for name in {*wanted} & {*remedies} - {*map_.defaults}:
         raise click.UsageError(f"{name} is to vary, so {remedies[name]}")
@@ -161,10 +165,12 @@ def _fetch_mnist(split: str) -> None:
 
 
 def on_demand(arguments: Collection[str], wanted: Mapping[str, float]) -> dict[str, Any]:
-    """Return the arguments that make hyperparameters of a seed and a batch size."""
+    """Return the arguments that make hyperparameters of what is wanted of `ON_DEMAND`."""
     extra: dict[str, Any] = {}
     if "seed" in wanted and "seed" not in arguments:
         extra["seed"] = None
+    if "label_noise" in wanted and "label_noise" not in arguments:
+        extra["label_noise"] = True
     if "batch_size" in wanted and not {"batch", "largest_batch"} & set(arguments):
         extra["largest_batch"] = math.ceil(wanted["batch_size"])
     return extra

@@ -85,7 +85,7 @@ HYPERPARAMETERS: Mapping[str, str] = {
     "input_offset_per_step": "added to the first layer at every step, before the loss is taken",
     "init_scale": "factor on every initial parameter",
     "seed": "of the initial weights; where it is an axis, or the argument seed is none",
-    "label_noise": "share of the training examples that have another example's target",
+    "label_noise": "share of the training examples that have another's target; where it is an axis",
     "batch_size": "examples of each minibatch that count; with the argument largest_batch",
     **MEANINGS,
     "skip": "factor on the shortcuts: 1 is the residual network, 0 its plain twin",

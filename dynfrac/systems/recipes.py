@@ -57,6 +57,7 @@ def training_map(
     image_size: int | None = None,
     flat: bool | None = None,
     groups: Mapping[str, Any] | str | None = None,
+    label_noise: bool = False,
     lr: float | None = None,
     seed: int | None = 0,
     settings: Mapping[str, float] | None = None,
@@ -104,6 +105,9 @@ def training_map(
     groups : mapping, optional
         Layer groups with learning rates of their own, ``lr_NAME``: name -> path of the parameters,
         or several, such as ``{"in": "Dense_0"}``; or as text, ``"in:Dense_0,out:Dense_2"``.
+    label_noise : bool, default False
+        Whether the share of wrong targets is a hyperparameter, ``label_noise``. Without it training
+        rounds as the same loop in plain optax.
     lr : float, optional
         Default learning rate; the optimizer's, else 0.1.
     seed : int or None, default 0
@@ -170,7 +174,7 @@ def training_map(
         seed=seed or 0,
         settings={name: float(value) for name, value in chosen.items()},
         test=source.test,
-        noise=draw_label_noise(source.train),
+        noise=draw_label_noise(source.train) if label_noise else None,
     )
     made.defaults  # noqa: B018 - refuses settings that are no hyperparameters
     return made
@@ -197,6 +201,7 @@ TRAINING_MEANINGS: Mapping[str, str] = {
     "image_size": "side of the digits in pixels, for the data mini and mnist",
     "flat": "whether inputs are rows; absent: images, or rows if the network takes only those",
     "groups": "layer groups with learning rates lr_NAME, as in in:Dense_0,out:Dense_2",
+    "label_noise": "whether the share of wrong targets is a hyperparameter",
     "lr": "default learning rate",
     "seed": "of the initial weights and of dropout; none: a hyperparameter",
 }

@@ -172,6 +172,11 @@ class TrainingMap(AbstractMap):
         variables = self.variables
         if variables is None:
             variables = self.model.init(self._seed_key(hparams))
+            # Cast and fenced off, so that they have the bits of weights that were drawn beforehand.
+            real = jnp.result_type(self.data.inputs)
+            if jnp.issubdtype(real, jnp.floating):
+                variables = cast_floats(variables, real)
+            variables = jax.lax.optimization_barrier(variables)
         scale, offset = hparams["init_scale"], hparams["weight_offset"]
         params = jax.tree.map(lambda w: jnp.asarray(w) * scale + offset, variables["params"])
         stats = jax.tree.map(jnp.asarray, variables["stats"])

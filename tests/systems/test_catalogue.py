@@ -224,8 +224,8 @@ def test_entries_say_what_their_factories_take():
 def test_every_hyperparameter_of_an_architecture_is_explained():
     used = {name for entry in list_architectures() for name in entry.hparams}
     used |= {name for optimizer in OPTIMIZERS for name, _ in make_optimizer(optimizer).parameters}
-    # Two are there only when they are asked for.
-    assert used | {"seed", "batch_size"} == set(HYPERPARAMETERS)
+    # Three are there only when they are asked for.
+    assert used | {"seed", "batch_size", "label_noise"} == set(HYPERPARAMETERS)
     assert "seed" in make_architecture("mlp", width=2, seed=None).defaults
     assert "batch_size" in make_architecture("mlp", width=2, largest_batch=3).defaults
 

@@ -110,7 +110,7 @@ CASES = {
         {},
     ),
     "linen": (own, [LinenNet()], {"groups": {"in": "Dense_0", "out": "head"}}, {}),
-    "nnx": (own, [NnxNet], {"batch": 4}, {"label_noise": 0.3}),
+    "nnx": (own, [NnxNet], {"batch": 4, "label_noise": True}, {"label_noise": 0.3}),
     "nnx-seed": (own, [NnxNet], {"seed": None}, {}),
     "plain": (own, [plain_init, plain_call], {"seed": None, "largest_batch": 6}, {}),
 }

@@ -222,7 +222,7 @@ def test_bits_are_those_of_a_loop_by_hand(path, optimizer, dtype, lanes, batch):
 def test_bits_on_digits_are_those_of_a_loop_by_hand():
     path = "own_nnx:Net"
     # Where every run may have labels of its own, the cross-entropy is compiled otherwise.
-    map_ = make_architecture(path, n_data=32, n_test=4, flat=True).replace(noise=None)
+    map_ = make_architecture(path, n_data=32, n_test=4, flat=True)
     losses, params = by_hand(path, map_, RATES, "float64", shape={})
     assert_same_bits(map_, RATES, "float64", losses, params)
 

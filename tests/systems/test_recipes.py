@@ -242,7 +242,11 @@ NETWORKS = {
 
 @pytest.mark.parametrize(
     ("name", "dtype"),
-    [*((name, "float64") for name in NETWORKS), ("linen", "float32"), ("nnx", "bfloat16")],
+    [
+        *((name, "float64") for name in NETWORKS),
+        *((name, "float32") for name in ("linen", "plain", "mean-field")),
+        ("nnx", "bfloat16"),
+    ],
 )
 def test_a_seed_among_the_hyperparameters_is_the_seed_of_the_map(name, dtype):
     free = training_map(NETWORKS[name], CLASSES, seed=None)
@@ -253,6 +257,8 @@ def test_a_seed_among_the_hyperparameters_is_the_seed_of_the_map(name, dtype):
     def first(map_, **given):
         with precision():
             map_ = jax.device_put(cast_floats(map_, dtype))
+            # Of any size, so that a draw in another type or fused with them would show.
+            given |= {"init_scale": np.full(3, 1.3), "weight_offset": np.full(3, 0.07)}
             values = {k: np.full(3, v) for k, v in map_.defaults.items()} | given
             hparams = cast_floats(values, hparam_dtype(dtype))
             return initial_states(map_, hparams, np.dtype(jnp.dtype(dtype)))
@@ -309,7 +315,8 @@ def test_a_network_with_dropout_is_observed_without_it():
 
 def test_metrics_are_taken_on_test_data_and_noise_is_not():
     test = Dataset(X[:4] + 1, LABELS[:4])
-    map_ = training_map(Net(), TrainingData("own", Dataset(*CLASSES), test, 3))
+    data = TrainingData("own", Dataset(*CLASSES), test, 3)
+    map_ = training_map(Net(), data, label_noise=True)
     hparams = full(map_)
     state = map_.init(hparams)
     values = {name: float(v) for name, v in map_.metrics(state, hparams).items()}

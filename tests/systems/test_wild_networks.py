@@ -146,7 +146,7 @@ def test_examples_that_do_not_count_cannot_spoil_the_gradient():
     ],
 )
 def test_numbers_out_of_their_range_are_refused(hparams, words):
-    map_ = make_architecture("mnist-mlp", largest_batch=4, **SMALL)
+    map_ = make_architecture("mnist-mlp", largest_batch=4, label_noise=True, **SMALL)
     with pytest.raises(ValueError, match=words):
         run(map_, **hparams)
 
