@@ -101,7 +101,6 @@ def adapt_network(
     stepped from the host on a CPU and prefers float32.
     """
     check_examples(data, n_classes)
-    check_examples(data, n_classes)
     try:
         return _adapt(network, data, "float64", n_classes, loss, groups)
     except Misfit:

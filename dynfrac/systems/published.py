@@ -13,7 +13,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from dynfrac.systems.batches import Dataset
-from dynfrac.systems.losses import mean_squared_error
+from dynfrac.systems.losses import draw_label_noise, mean_squared_error
 from dynfrac.systems.models import MeanFieldMLP
 from dynfrac.systems.numerics import precision
 from dynfrac.systems.optimizers import make_optimizer
@@ -33,6 +33,7 @@ def published_map(
     n_epochs: int | None = None,
     optimizer: str = "sgd",
     lr: float = 1.0,
+    label_noise: bool = False,
     seed: int | None = 0,
 ) -> TrainingMap:
     """Return the training map of the published network on its random data.
@@ -60,6 +61,8 @@ def published_map(
     optimizer : str, default "sgd"
     lr : float, default 1.0
         Default learning rate.
+    label_noise : bool, default False
+        Whether the share of wrong targets is a hyperparameter, ``label_noise``.
     seed : int or None, default 0
         Of weights and data; the published value is 0. The minibatch stream keeps its own. None:
         ``seed`` is a hyperparameter, of the weights alone; the data are those of seed 0.
@@ -103,6 +106,7 @@ def published_map(
         batches,
         variables,
         settings={"lr": float(lr), **schedule_settings(rule, n_steps)},
+        noise=draw_label_noise(data) if label_noise else None,
         key_of=_weight_key,
     )
 

@@ -106,8 +106,8 @@ def training_map(
         Layer groups with learning rates of their own, ``lr_NAME``: name -> path of the parameters,
         or several, such as ``{"in": "Dense_0"}``; or as text, ``"in:Dense_0,out:Dense_2"``.
     label_noise : bool, default False
-        Whether the share of wrong targets is a hyperparameter, ``label_noise``. Without it training
-        rounds as the same loop in plain optax.
+        Whether the share of wrong targets is a hyperparameter, ``label_noise``. It is asked for
+        because choosing the targets changes how the loss is compiled, and with it the last bits.
     lr : float, optional
         Default learning rate; the optimizer's, else 0.1.
     seed : int or None, default 0

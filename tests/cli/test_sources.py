@@ -8,6 +8,8 @@ import pytest
 
 from dynfrac.cli import sources
 from dynfrac.cli.main import main
+from dynfrac.orbits.evaluator import evaluate
+from dynfrac.studies.presets import make_preset
 from dynfrac.sweeps.runs import open_sweep
 
 NETS = """
@@ -106,12 +108,18 @@ def test_seeds_of_a_preset_are_an_axis_too(run):
         *("--x", "lr=0.1:1:2", "--y", "seed=0:2"),
     )
     assert result.points[1].tolist() == [0, 1, 2]
-    # Seed 0 as a point of the axis is the preset's own, to rounding in a batch of another program.
-    swept_alone = (
-        *("sweep", "--preset", "published-tanh", "--arg", "width=4", "--steps", "3"),
-        *("--x", "lr=0.1:1:2", "--y", "lr_in=0.1:1:2", "--out", "alone.zarr"),
+    assert len(np.unique(result.final_loss)) == 6
+    # Seed 0 as a point of the axis is the preset's own.
+    preset = make_preset("published-tanh", width=4, steps=3)
+    alone = evaluate(preset.map_, {"lr": result.points[0]}, n_steps=3)
+    np.testing.assert_array_equal(result.final_loss[0], alone.final_loss)
+
+
+def test_label_noise_is_an_axis_of_the_published_network_too(run):
+    result = swept(
+        *(run, "--arch", "mlp", "--arg", "width=4", "--steps", "3"),
+        *("--x", "lr=0.1:1:2", "--y", "label_noise=0:1:3"),
     )
-    assert run(*swept_alone)[0] == 0
     assert len(np.unique(result.final_loss)) == 6
 
 
