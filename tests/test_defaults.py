@@ -10,7 +10,7 @@ import pytest
 
 from dynfrac.analysis.lyapunov import lyapunov_spectrum
 from dynfrac.orbits.evaluator import evaluate
-from dynfrac.systems.toys import Henon
+from dynfrac.systems.chaotic_maps import Henon
 
 
 def run_python(code, **environment):
@@ -76,7 +76,7 @@ import numpy as np
 import jax
 from dynfrac.analysis.lyapunov import lyapunov_spectrum
 from dynfrac.orbits.evaluator import evaluate
-from dynfrac.systems.toys import Henon
+from dynfrac.systems.chaotic_maps import Henon
 assert not jax.config.jax_enable_x64
 outcomes = evaluate(Henon(), {"a": np.linspace(1.0, 1.4, 5)}, n_steps=60)
 spectrum = lyapunov_spectrum(Henon(), n_steps=500)

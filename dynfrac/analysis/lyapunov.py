@@ -177,7 +177,7 @@ def lyapunov_spectrum(
 
     Examples
     --------
-    >>> from dynfrac.systems.toys import Logistic
+    >>> from dynfrac.systems.interval_maps import Logistic
     >>> spectrum = lyapunov_spectrum(Logistic(), {"r": 2.5}, n_steps=1000)
     >>> round(float(spectrum.exponents[0]), 9)
     -0.693147181

@@ -210,7 +210,7 @@ def iterate(
 
     Examples
     --------
-    >>> from dynfrac.systems.toys import Logistic
+    >>> from dynfrac.systems.interval_maps import Logistic
     >>> iterate(Logistic(), {"r": 4.0, "x0": 0.75}, n_steps=3).observations
     array([0.75, 0.75, 0.75])
     """

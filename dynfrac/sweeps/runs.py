@@ -237,7 +237,7 @@ def sweep(
     Examples
     --------
     >>> import tempfile
-    >>> from dynfrac.systems.toys import Quadratic
+    >>> from dynfrac.systems.complex_maps import Quadratic
     >>> axes = Axis("c_re", -2, 0.5, 9), Axis("c_im", -1.2, 1.2, 9)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     result = sweep(Quadratic(), axes, n_steps=50, rule="bounded:2", out=folder + "/m.zarr")

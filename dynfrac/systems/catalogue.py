@@ -25,7 +25,10 @@ from dynfrac.systems.architectures import (
     architecture_names,
     find_architecture,
 )
+from dynfrac.systems.chaotic_maps import Henon
+from dynfrac.systems.complex_maps import Quadratic
 from dynfrac.systems.datasets import load_data
+from dynfrac.systems.descents import CubicDescent, QuadraticDescent, RippleDescent
 from dynfrac.systems.factories import (
     Factory,
     call_imported,
@@ -34,17 +37,10 @@ from dynfrac.systems.factories import (
     takes_any_argument,
 )
 from dynfrac.systems.importing import import_callable, is_import_path, with_article
+from dynfrac.systems.interval_maps import Logistic
 from dynfrac.systems.optimizers import MEANINGS
 from dynfrac.systems.published import published_map
 from dynfrac.systems.recipes import TRAINING_ARGUMENTS, choose_sizes, training_map
-from dynfrac.systems.toys import (
-    CubicDescent,
-    Henon,
-    Logistic,
-    Quadratic,
-    QuadraticDescent,
-    RippleDescent,
-)
 from dynfrac.systems.training import TrainingMap
 
 

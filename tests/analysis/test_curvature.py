@@ -11,7 +11,7 @@ from jax.flatten_util import ravel_pytree
 
 from dynfrac.analysis.curvature import DENSE_DIMENSION, sharpness
 from dynfrac.systems.abstract import AbstractMap
-from dynfrac.systems.toys import CubicDescent, QuadraticDescent
+from dynfrac.systems.descents import CubicDescent, QuadraticDescent
 
 MANY = tuple(np.linspace(-4.0, 3.0, 3 * DENSE_DIMENSION))
 

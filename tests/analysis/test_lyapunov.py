@@ -15,14 +15,10 @@ from dynfrac.analysis.lyapunov import lyapunov_spectrum
 from dynfrac.orbits.outcomes import Status
 from dynfrac.orbits.tangents import SEGMENT
 from dynfrac.systems.abstract import AbstractMap
-from dynfrac.systems.toys import (
-    CubicDescent,
-    Henon,
-    Logistic,
-    Quadratic,
-    QuadraticDescent,
-    RippleDescent,
-)
+from dynfrac.systems.chaotic_maps import Henon
+from dynfrac.systems.complex_maps import Quadratic
+from dynfrac.systems.descents import CubicDescent, QuadraticDescent, RippleDescent
+from dynfrac.systems.interval_maps import Logistic
 
 TRACES = []
 

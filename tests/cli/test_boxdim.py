@@ -14,7 +14,7 @@ from dynfrac.analysis.nulls import smooth_null
 from dynfrac.cli.main import main
 from dynfrac.orbits.axes import Axis
 from dynfrac.sweeps.runs import sweep
-from dynfrac.systems.toys import Quadratic
+from dynfrac.systems.complex_maps import Quadratic
 
 KOCH = sets.koch_snowflake(256, angle=0.2)
 

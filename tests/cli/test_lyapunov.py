@@ -8,7 +8,7 @@ import pytest
 
 from dynfrac.cli.main import main
 
-DESCENT = ("--map", "dynfrac.systems.toys:QuadraticDescent")
+DESCENT = ("--map", "dynfrac.systems.descents:QuadraticDescent")
 
 
 def record(capsys, *arguments):

@@ -13,9 +13,10 @@ from dynfrac.orbits.evaluator import default_lanes, evaluate, is_autonomous
 from dynfrac.orbits.outcomes import Status
 from dynfrac.orbits.rules import PublishedRule, close_record, start_record, update_record
 from dynfrac.systems.abstract import AbstractMap
+from dynfrac.systems.complex_maps import Quadratic
+from dynfrac.systems.interval_maps import Logistic
 from dynfrac.systems.losses import mean_squared_error
 from dynfrac.systems.published import published_map
-from dynfrac.systems.toys import Logistic, Quadratic
 
 FIELDS = ("status", "measure", "t_escape", "final_loss")
 

@@ -12,8 +12,11 @@ from dynfrac.orbits import iteration
 from dynfrac.orbits.iteration import advance, iterate, prepare
 from dynfrac.orbits.outcomes import Status
 from dynfrac.systems.abstract import AbstractMap
+from dynfrac.systems.chaotic_maps import Henon
+from dynfrac.systems.complex_maps import Quadratic
+from dynfrac.systems.descents import CubicDescent
+from dynfrac.systems.interval_maps import Logistic
 from dynfrac.systems.numerics import precision
-from dynfrac.systems.toys import CubicDescent, Henon, Logistic, Quadratic
 
 TRACES = []
 

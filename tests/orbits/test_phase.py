@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from dynfrac.orbits.phase import phase_space
-from dynfrac.systems.toys import Logistic, QuadraticDescent
+from dynfrac.systems.descents import QuadraticDescent
+from dynfrac.systems.interval_maps import Logistic
 
 
 class Training(NamedTuple):

@@ -15,9 +15,9 @@ from dynfrac.orbits.rules import close_record, make_rule, start_record, update_r
 from dynfrac.systems.abstract import AbstractMap
 from dynfrac.systems.batches import Dataset
 from dynfrac.systems.datasets import TrainingData
+from dynfrac.systems.interval_maps import Logistic
 from dynfrac.systems.numerics import cast_floats, precision
 from dynfrac.systems.recipes import training_map
-from dynfrac.systems.toys import Logistic
 
 FIELDS = ("status", "measure", "t_escape", "final_loss")
 METRICS = ("test_loss", "accuracy", "train_accuracy")

@@ -7,7 +7,9 @@ import pytest
 
 from dynfrac.analysis.lyapunov import lyapunov_spectrum
 from dynfrac.plots.spectra import spectrum_figure
-from dynfrac.systems.toys import Henon, Logistic, QuadraticDescent
+from dynfrac.systems.chaotic_maps import Henon
+from dynfrac.systems.descents import QuadraticDescent
+from dynfrac.systems.interval_maps import Logistic
 
 
 def test_exponents_and_history_are_drawn():

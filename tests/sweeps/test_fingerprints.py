@@ -11,8 +11,10 @@ import pytest
 
 from dynfrac.orbits.rules import PublishedRule
 from dynfrac.sweeps.fingerprints import fingerprint
+from dynfrac.systems.chaotic_maps import Henon
+from dynfrac.systems.descents import QuadraticDescent
+from dynfrac.systems.interval_maps import Logistic
 from dynfrac.systems.published import published_map
-from dynfrac.systems.toys import Henon, Logistic, QuadraticDescent
 
 CODE = """
 from dynfrac.sweeps.fingerprints import fingerprint

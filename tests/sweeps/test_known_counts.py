@@ -9,7 +9,7 @@ import pytest
 
 from dynfrac.orbits.axes import Axis
 from dynfrac.sweeps.runs import sweep
-from dynfrac.systems.toys import RippleDescent
+from dynfrac.systems.descents import RippleDescent
 
 # Published numbers of neighbours with different labels, for n = 0 ... 14.
 PUBLISHED = [1, 1, 1, 1, 3, 5, 7, 13, 21, 27, 57, 115, 247, 423, 683]

@@ -17,8 +17,9 @@ from dynfrac.orbits.outcomes import Status
 from dynfrac.orbits.rules import PublishedRule
 from dynfrac.sweeps import runs
 from dynfrac.sweeps.runs import open_sweep, sweep
+from dynfrac.systems.complex_maps import Quadratic
+from dynfrac.systems.descents import QuadraticDescent
 from dynfrac.systems.published import published_map
-from dynfrac.systems.toys import Quadratic, QuadraticDescent
 
 FIELDS = ("status", "measure", "t_escape", "final_loss")
 AXES = (Axis("c_re", -2, 0.5, 9), Axis("c_im", -1.2, 1.2, 7))
@@ -306,7 +307,7 @@ KILLED = """
 import sys
 from dynfrac.orbits.axes import Axis
 from dynfrac.sweeps.runs import sweep
-from dynfrac.systems.toys import Quadratic
+from dynfrac.systems.complex_maps import Quadratic
 axes = (Axis("c_re", -2, 0.5, 64), Axis("c_im", -1.2, 1.2, 64))
 sweep(Quadratic(), axes, n_steps=2000, rule="bounded:2", out=sys.argv[1], tile=128)
 """

@@ -9,7 +9,7 @@ import pytest
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.rules import make_rule
 from dynfrac.sweeps.specifications import canonical, differences, specification_hash, specify
-from dynfrac.systems.toys import Quadratic
+from dynfrac.systems.complex_maps import Quadratic
 
 
 def test_canonical_values_are_plain_json():

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from dynfrac.orbits.evaluator import default_lanes, pool_runs
 from dynfrac.sweeps.tiles import cut, tile_runs, tile_shape
+from dynfrac.systems.complex_maps import Quadratic
 from dynfrac.systems.numerics import precision
 from dynfrac.systems.published import published_map
-from dynfrac.systems.toys import Quadratic
 
 shapes = st.lists(st.integers(2, 40), min_size=1, max_size=3)
 

@@ -12,17 +12,18 @@ from dynfrac.systems.catalogue import (
     make_architecture,
     make_map,
 )
+from dynfrac.systems.chaotic_maps import Henon
 from dynfrac.systems.digits import load_digits
 from dynfrac.systems.optimizers import OPTIMIZERS, make_optimizer
 from dynfrac.systems.published import published_map
 from dynfrac.systems.resnets import ResNet
-from dynfrac.systems.toys import Henon
 from dynfrac.systems.training import TrainingMap
 
 OWN = """
 import flax.linen as nn
 import jax.numpy as jnp
-from dynfrac.systems.toys import Henon, QuadraticDescent
+from dynfrac.systems.chaotic_maps import Henon
+from dynfrac.systems.descents import QuadraticDescent
 
 constant = 3
 

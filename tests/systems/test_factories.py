@@ -5,8 +5,8 @@ import types
 
 import jax
 
+from dynfrac.systems.chaotic_maps import Henon
 from dynfrac.systems.factories import call_imported
-from dynfrac.systems.toys import Henon
 
 
 def test_a_factory_sees_the_numerical_setting_of_the_package(monkeypatch):

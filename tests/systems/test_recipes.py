@@ -16,12 +16,12 @@ from dynfrac.systems.adaptation import Misfit
 from dynfrac.systems.batches import Dataset, FullBatch
 from dynfrac.systems.catalogue import make_architecture
 from dynfrac.systems.datasets import TrainingData
+from dynfrac.systems.interval_maps import Logistic
 from dynfrac.systems.losses import cross_entropy, mean_squared_error
 from dynfrac.systems.models import MeanFieldMLP
 from dynfrac.systems.numerics import cast_floats, hparam_dtype, precision
 from dynfrac.systems.optimizers import make_optimizer
 from dynfrac.systems.recipes import choose_batches, training_map
-from dynfrac.systems.toys import Logistic
 
 RNG = np.random.default_rng(4)
 X = RNG.standard_normal((12, 4))
