@@ -1,4 +1,4 @@
-"""Box dimension of a picture: of the boundary between labels, or of a mask.
+"""Box dimension of a boundary between labels, or of a mask: on a line, in a picture, in a volume.
 
 A box of side s touches the set or not; N(s) is how many boxes of a grid do, and the dimension is
 minus the slope of `ln N` against `ln s`. Where the grid lies is arbitrary, and with one grid N(s)
@@ -32,12 +32,15 @@ from dynfrac.analysis.scaling import (
 )
 
 METHOD = "box counting"
-MIN_SIDE = 32
-"""Shortest side of a picture, and smallest extent of a set, in pixels."""
+MIN_SIDE = {1: 256, 2: 32, 3: 32}
+"""Shortest side of the array, and smallest extent of a set, in pixels, by the number of axes. A
+line needs many more: what a picture gains across the direction of scaling, it has not."""
+SMALL_EXTENT = {1: 1000, 2: 500, 3: 200}
+"""A set that spans less, in pixels, is flagged, by the number of axes."""
 MIN_BOXES = 60
 """Fewest elementary boxes that the set must touch."""
-N_TILES = 8
-"""The bootstrap resamples the parts of a picture cut in 8 x 8."""
+N_TILES = {1: 64, 2: 8, 3: 4}
+"""The bootstrap resamples 64 parts; so often is each axis cut, by the number of axes."""
 MIN_OCTAVES = 2.0
 """Shortest window that the data may choose, in factors of two. More than one step of the usual
 self-similar sets (1.6 octaves for thirds), so that their steps average out."""
@@ -61,9 +64,10 @@ def box_dimension(
 
     Parameters
     ----------
-    labels : (ny, nx) array
+    labels : (nx,), (ny, nx) or (nz, ny, nx) array
         Booleans or integers with at most 16 values are labels, floats of both signs a signed
-        field; see `dynfrac.analysis.labels`. Both axes have the same unit, a pixel.
+        field; see `dynfrac.analysis.labels`. All axes have the same unit, a pixel. Along one axis
+        a set of dimension 0.6 needs a thousand pixels before there is anything to count.
     mask : bool
         Take the non-zero pixels themselves for the set.
     threshold : float, optional
@@ -81,8 +85,9 @@ def box_dimension(
     Estimate
         `curve` is N(s) against the box side s in pixels, averaged over all positions of the grid,
         with its bootstrap standard error; `n_runs` is the number of pixels. Not-a-number, with the
-        reason in `flags`, if there is no boundary, the picture or the set is smaller than 32 px,
-        the set touches fewer than 60 elementary boxes, or fewer than 4 sizes can be fitted.
+        reason in `flags`, if there is no boundary, the array or the set is smaller than 32 px (256
+        along a single axis), the set touches fewer than 60 elementary boxes, or fewer than 4 sizes
+        can be fitted.
 
     Raises
     ------
@@ -95,7 +100,7 @@ def box_dimension(
     The slope is that of least squares over the window, which is chosen by the ensemble of fits
     (`dynfrac.analysis.scaling.fit_ensemble`). The standard error has two parts, added in squares:
 
-    - sampling: the standard deviation over a bootstrap of 8 x 8 tiles;
+    - sampling: the standard deviation over a bootstrap of 64 tiles;
     - scaling: the largest of three numbers, which are views of one bias. They are the change of
       the slope when one octave is left out at either end of the window, the spread of the ensemble
       of slopes as a standard deviation, and the change when a term in 1/s is fitted as well (boxes
@@ -144,7 +149,7 @@ def box_dimension(
         return Estimate.missing(METHOD, picture.size, [obstacle])
 
     sizes = box_sizes(largest)
-    counts = count_boxes(occupied, sizes, N_TILES)
+    counts = count_boxes(occupied, sizes, N_TILES[picture.ndim])
     resampled = _resample(counts, n_resamples, seed)
     curve = Curve(sizes, counts.sum(axis=0), resampled.std(axis=0))
     extent = _extent(occupied)
@@ -159,9 +164,9 @@ def box_dimension(
     return Estimate(
         value=value,
         stderr=stderr,
-        # No set in the plane has a dimension outside [0, 2].
+        # No set in N dimensions has one outside [0, N].
         ci_low=max(value - _Z95 * stderr, 0.0),
-        ci_high=min(value + _Z95 * stderr, 2.0),
+        ci_high=min(value + _Z95 * stderr, float(picture.ndim)),
         method=METHOD,
         n_runs=picture.size,
         window=fit.window,
@@ -214,31 +219,45 @@ def _scaling_error(curve: Curve, fit: Fit, ensemble: Fit) -> float:
     return max(drift for drift in drifts if math.isfinite(drift))
 
 
+def _hull(occupied: np.ndarray) -> tuple[slice, ...]:
+    """Return the upright frame around a set that is not empty."""
+    frame = []
+    for axis in range(occupied.ndim):
+        others = tuple(other for other in range(occupied.ndim) if other != axis)
+        span = np.flatnonzero(occupied.any(axis=others))
+        frame.append(slice(int(span[0]), int(span[-1]) + 1))
+    return tuple(frame)
+
+
 def _extent(occupied: np.ndarray) -> int:
-    """Return the longer side of the upright rectangle around the set, in pixels."""
-    spans = [np.flatnonzero(occupied.any(axis=axis)) for axis in (0, 1)]
-    return max(int(span[-1] - span[0]) + 1 for span in spans)
+    """Return the longest side of the upright frame around the set, in pixels."""
+    return max(side.stop - side.start for side in _hull(occupied))
 
 
 def _crop_to_frame(mask: np.ndarray) -> np.ndarray:
-    """Crop a mask to the upright rectangle around its set, if the set fills most of the sides.
+    """Crop a mask to the upright frame around its set, if the set fills most of the sides.
 
     Such a set was cut out of a larger one and given a margin. What lies beyond its frame is not
-    empty but unknown, and is treated like what lies beyond the border of a picture.
+    empty but unknown, and is treated like what lies beyond the border of a picture. On a line the
+    sides are points, so there it is the inside that must be filled.
     """
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    if min(len(rows), len(columns)) < MIN_SIDE:
+    if not mask.any():
         return mask
-    cropped = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    sides = (cropped[0], cropped[-1], cropped[:, 0], cropped[:, -1])
-    return cropped if min(side.mean() for side in sides) > 0.5 else mask
+    cropped = mask[_hull(mask)]
+    if min(cropped.shape) < MIN_SIDE[mask.ndim]:
+        return mask
+    if mask.ndim == 1:
+        return cropped if cropped.mean() > 0.5 else mask
+    ends = [cropped.take(end, axis) for axis in range(mask.ndim) for end in (0, -1)]
+    return cropped if min(end.mean() for end in ends) > 0.5 else mask
 
 
 def _obstacle(picture: np.ndarray, occupied: np.ndarray, mask: bool) -> str | None:
     """Say why there can be no value, if there can be none."""
-    side = min(picture.shape)
-    if side < MIN_SIDE:
-        return f"the picture is {side} px on its shorter side; at least {MIN_SIDE} are needed"
+    side, least = min(picture.shape), MIN_SIDE[picture.ndim]
+    if side < least:
+        where = "on its shorter side" if picture.ndim > 1 else "long"
+        return f"the picture is {side} px {where}; at least {least} are needed"
     touched = int(np.count_nonzero(occupied))
     if not touched and mask:
         return "the set is empty: every pixel is zero"
@@ -247,15 +266,15 @@ def _obstacle(picture: np.ndarray, occupied: np.ndarray, mask: bool) -> str | No
     if touched < MIN_BOXES:
         return f"the set touches {touched} boxes of one pixel; at least {MIN_BOXES} are needed"
     extent = _extent(occupied)
-    if extent < MIN_SIDE:
-        return f"the set spans {extent} px; at least {MIN_SIDE} are needed"
+    if extent < least:
+        return f"the set spans {extent} px; at least {least} are needed"
     return None
 
 
 def _doubts(occupied: np.ndarray, extent: int, mask: bool) -> tuple[str, ...]:
     """Say what is doubtful about the picture itself."""
     doubts = []
-    if extent < 500:
+    if extent < SMALL_EXTENT[occupied.ndim]:
         doubts.append(f"the set spans only {extent} px: rough sets read low by some hundredths")
     share = np.count_nonzero(occupied) / occupied.size
     if share > 0.5 and not mask:

@@ -11,11 +11,13 @@ anything real, with a threshold                boundary between above and not ab
 anything real, as a mask                       the non-zero pixels, or those above the threshold
 =============================================  ==================================================
 
-Everything else (colours, volumes, complex numbers, not-a-number) is refused.
+An array has one axis (a line of hyperparameters), two (a picture) or three (a volume). Everything
+else (colours, complex numbers, not-a-number) is refused.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -23,6 +25,7 @@ from numpy.typing import ArrayLike
 
 MAX_LABELS = 16
 """Integers with more values than this are taken for measurements, not for labels."""
+MAX_AXES = 3
 
 
 def as_labels(array: ArrayLike, *, threshold: float | None = None) -> np.ndarray:
@@ -30,7 +33,7 @@ def as_labels(array: ArrayLike, *, threshold: float | None = None) -> np.ndarray
 
     Parameters
     ----------
-    array : (ny, nx) array
+    array : array of 1, 2 or 3 axes
         Booleans; integers with at most 16 values; floats of both signs; or, with a threshold,
         any real numbers.
     threshold : float, optional
@@ -38,13 +41,13 @@ def as_labels(array: ArrayLike, *, threshold: float | None = None) -> np.ndarray
 
     Returns
     -------
-    (ny, nx) bool or integer array
-        The boundary runs between pixels whose labels differ.
+    bool or integer array of the same shape
+        The boundary runs between neighbours whose labels differ.
 
     Raises
     ------
     ValueError
-        If the array is not a picture of real numbers, or is neither labels nor a signed field
+        If the array is not of real numbers on 1 to 3 axes, or is neither labels nor a signed field
         and there is no threshold.
 
     Examples
@@ -81,18 +84,18 @@ def as_mask(array: ArrayLike, *, threshold: float | None = None) -> np.ndarray:
 
     Parameters
     ----------
-    array : (ny, nx) array of real numbers
+    array : array of real numbers, of 1, 2 or 3 axes
     threshold : float, optional
         Take the pixels above it; the non-zero ones by default.
 
     Returns
     -------
-    (ny, nx) bool array
+    bool array of the same shape
 
     Raises
     ------
     ValueError
-        If the array is not a picture of real numbers.
+        If the array is not of real numbers on 1 to 3 axes.
     """
     picture = _real_picture(array)
     return picture != 0 if threshold is None else picture > _checked(threshold)
@@ -103,23 +106,25 @@ def boundary_cells(labels: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    labels : (ny, nx) array
-        Labels at the nodes of a square lattice.
+    labels : array of 1, 2 or 3 axes
+        Labels at the nodes of a lattice.
 
     Returns
     -------
-    (ny - 1, nx - 1) bool array
-        True where the four corners of a cell do not all have the same label.
+    bool array, shorter by one along every axis
+        True where the corners of a cell (2, 4 or 8) do not all have the same label.
 
     Examples
     --------
     >>> boundary_cells(np.array([[0, 0, 1], [0, 0, 1]]))
     array([[False,  True]])
     """
-    corner = labels[:-1, :-1]
-    mixed = corner != labels[1:, :-1]
-    mixed |= corner != labels[:-1, 1:]
-    mixed |= corner != labels[1:, 1:]
+    ends = (slice(None, -1), slice(1, None))
+    first, *others = itertools.product(ends, repeat=labels.ndim)
+    corner = labels[first]
+    mixed = np.zeros(corner.shape, dtype=bool)
+    for other in others:
+        mixed |= corner != labels[other]
     return mixed
 
 
@@ -127,11 +132,12 @@ def _real_picture(array: ArrayLike) -> np.ndarray:
     picture = np.asarray(array)
     if picture.ndim == 3 and picture.shape[-1] in (3, 4) and picture.dtype.kind in "uf":
         raise ValueError(
-            f"the picture has {picture.shape[-1]} colour channels; save labels or one grey channel"
+            f"the picture has {picture.shape[-1]} colour channels; save labels or one grey channel "
+            "(or, if it is a thin volume, put its short axis first)"
         )
-    if picture.ndim != 2:
+    if not 1 <= picture.ndim <= MAX_AXES:
         raise ValueError(
-            f"the array has shape {picture.shape}; a picture has two axes, rows and columns"
+            f"the array has shape {picture.shape}; pass one with 1, 2 or {MAX_AXES} axes"
         )
     if picture.size == 0:
         raise ValueError(f"the array has shape {picture.shape} and holds no pixel")
@@ -158,8 +164,8 @@ def _has_few_values(picture: np.ndarray) -> bool:
     if int(picture.max()) - int(picture.min()) < MAX_LABELS:
         return True
     seen = np.empty(0, picture.dtype)
-    for row in picture:
-        seen = np.union1d(seen, row)
+    for part in np.array_split(picture.ravel(), math.ceil(picture.size / 2**16)):
+        seen = np.union1d(seen, part)
         if len(seen) > MAX_LABELS:
             return False
     return True

@@ -7,26 +7,44 @@ from dynfrac.analysis.coverings import box_sizes, count_boxes
 
 
 def counted_one_by_one(occupied, size):
-    """Mean count over all positions of the grid; a box is at (i, j) if its centre cell is."""
-    rows, columns = occupied.shape
-    back = size // 2
+    """Mean count over all positions of the grid; a box is at a cell if that is its centre."""
     padded = np.pad(occupied, size)
     hits = 0
-    for i in range(rows):
-        for j in range(columns):
-            top, left = i - back + size, j - back + size
-            hits += padded[top : top + size, left : left + size].any()
-    return hits / size**2
+    for centre in np.ndindex(occupied.shape):
+        start = [i - size // 2 + size for i in centre]
+        hits += padded[tuple(slice(i, i + size) for i in start)].any()
+    return hits / size**occupied.ndim
 
 
-@pytest.mark.parametrize("shape", [(16, 16), (9, 21)])
+@pytest.mark.parametrize("shape", [(16, 16), (9, 21), (4, 150), (200,), (7, 9, 12), (3, 3, 70)])
 def test_counts_equal_those_of_a_loop(shape):
+    # Rows on both sides of the 64 bits of a word.
     occupied = np.random.default_rng(3).random(shape) < 0.08
-    sizes = np.array([1, 2, 3, 4, 6, 9])
+    sizes = np.array([1, 2, 3, 4, 6, 9, 17])
     counts = count_boxes(occupied, sizes, n_tiles=2)
-    assert counts.shape == (4, 6)
+    assert counts.shape == (2 ** len(shape), 7)
     expected = [counted_one_by_one(occupied, size) for size in sizes]
     np.testing.assert_allclose(counts.sum(axis=0), expected, rtol=1e-12)
+
+
+def test_large_boxes_are_counted_over_many_words():
+    occupied = np.zeros((3, 1000), bool)
+    occupied[1, 777] = True
+    sizes = box_sizes(256)
+    # As many windows around the pixel as fit: three rows high, s columns wide.
+    expected = [min(s, 3) * s / s**2 for s in sizes]
+    np.testing.assert_allclose(count_boxes(occupied, sizes, 1)[0], expected)
+
+
+@pytest.mark.parametrize("shape", [(137,), (40, 137), (9, 20, 137)])
+def test_every_tile_holds_its_own_cells(shape):
+    occupied = np.random.default_rng(8).random(shape) < 0.3
+    counts = count_boxes(occupied, np.array([1]), n_tiles=4)[:, 0]
+    parts = [occupied]
+    for axis, length in enumerate(shape):
+        cuts = np.linspace(0, length, 5).astype(int)[1:-1]
+        parts = [piece for part in parts for piece in np.split(part, cuts, axis)]
+    np.testing.assert_array_equal(counts, [part.sum() for part in parts])
 
 
 def test_tiles_hold_the_boxes_of_their_part():

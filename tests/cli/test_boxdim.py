@@ -185,8 +185,7 @@ BAD = {
         lambda path: Image.new("RGB", (64, 64)).save(path),
         "3 colour channels",
     ),
-    "rank": ("volume.npy", lambda path: np.save(path, np.zeros((9, 64, 64))), "two axes"),
-    "one axis": ("line.npy", lambda path: np.save(path, np.zeros(64)), "two axes"),
+    "rank": ("hyper.npy", lambda path: np.save(path, np.zeros((2, 9, 8, 8))), "1, 2 or 3 axes"),
     "no pixels": ("void.npy", lambda path: np.save(path, np.zeros((0, 64))), "holds no pixel"),
     "not a number": (
         "nan.npy",
