@@ -20,6 +20,9 @@ How it works
   map had been stepped.
 * Besides the loss, or a metric that the rule watches in its place, metrics can be read at the end
   of a run. A sealed run that repeats has them from the same place of its cycle.
+* The metric ``"lyapunov"`` is that of a tangent carried along by a second program
+  (`dynfrac.orbits.stretching`). Tangents go on turning where states repeat, so that only runs that
+  are no longer finite leave early.
 
 On a CPU several threads advance batches side by side: XLA leaves cores idle on small matrices.
 """
@@ -36,7 +39,13 @@ import jax
 import numpy as np
 
 from dynfrac.orbits.columns import N_STEPS, check_lengths, check_steps, columns_of
-from dynfrac.orbits.inspection import choose_readings, host_driven, is_autonomous, state_size
+from dynfrac.orbits.inspection import (
+    choose_readings,
+    host_driven,
+    is_autonomous,
+    metric_names,
+    state_size,
+)
 from dynfrac.orbits.kernels import (
     Readings,
     advance,
@@ -47,6 +56,14 @@ from dynfrac.orbits.kernels import (
 )
 from dynfrac.orbits.outcomes import Outcomes
 from dynfrac.orbits.rules import AbstractRule, Record, close_record, make_rule, start_record
+from dynfrac.orbits.stretching import (
+    LYAPUNOV,
+    Stretched,
+    advance_stretched,
+    begin_stretched,
+    plain_map,
+    stretch_if_asked,
+)
 from dynfrac.systems.abstract import AbstractMap, check_ranges, resolve_hparams
 from dynfrac.systems.numerics import cast_floats, choose_dtype, hparam_dtype, precision
 
@@ -85,7 +102,9 @@ def evaluate(
         Outcome rule; the map's own, else the published one, when absent. It says what it watches.
     record : sequence of str
         Metrics of the map, such as ``"test_loss"`` and ``"accuracy"``, to be read where the last
-        loss is.
+        loss is; or ``"lyapunov"``, the largest finite-time exponent in nats per step, over all
+        steps of the run or those before it stopped being finite. It costs a few times the run and
+        changes no other outcome. `dynfrac.orbits.stretching.Stretched` sets its warm-up and seed.
     lanes : int, optional
         Runs per batch. Results are comparable bit for bit only at equal `lanes`, `dtype` and kind
         of device; the default (`default_lanes`) depends on nothing else.
@@ -156,10 +175,16 @@ class Evaluator:
         self.rule = make_rule(rule if rule is not None else getattr(map_, "rule", None))
         self.record = tuple(record)
         self.own_lengths = own_lengths
-        self.real = choose_dtype(map_, dtype)
         self.readings = choose_readings(
             map_, self.rule, record, every, fixed_length=not own_lengths
         )
+        names = (*record, self.rule.watch)
+        if LYAPUNOV in names:
+            map_ = stretch_if_asked(map_, names, metric_names(map_))
+            _check_watched_exponent(map_, self.rule)
+        else:
+            map_ = plain_map(map_)
+        self.real = choose_dtype(map_, dtype)
         with precision():
             placed = jax.device_put(cast_floats(map_, self.real))
             self.lanes = lanes if lanes is not None else default_lanes(map_)
@@ -211,6 +236,15 @@ class Evaluator:
         }
 
 
+def _check_watched_exponent(map_: AbstractMap, rule: AbstractRule) -> None:
+    """Refuse a rule that would read exponents before there are any."""
+    if isinstance(map_, Stretched) and map_.n_warmup and rule.watch == LYAPUNOV:
+        raise ValueError(
+            f"the rule {rule.name} reads exponents from the first step on, and n_warmup="
+            f"{map_.n_warmup} leaves none there; pass n_warmup=0"
+        )
+
+
 def default_lanes(map_: AbstractMap) -> int:
     """Return the number of runs per batch, a function of the map's size and the kind of device.
 
@@ -221,6 +255,7 @@ def default_lanes(map_: AbstractMap) -> int:
     quarter slower. Maps that are stepped from the host take one lane. On an accelerator batches
     are as large as 4096 runs; that has not been tuned on one.
     """
+    map_ = plain_map(map_)  # recording an exponent must not change how runs are rounded
     if host_driven(map_):
         return 1
     budget = 2**13 if jax.default_backend() == "cpu" else 2**22
@@ -230,7 +265,7 @@ def default_lanes(map_: AbstractMap) -> int:
 
 def pool_runs(map_: AbstractMap, lanes: int) -> int:
     """Return how many runs are in flight together: whole batches, at most 256 MiB of states."""
-    fit = min(_POOL_RUNS, _POOL_BYTES // (8 * max(1, state_size(map_))))
+    fit = min(_POOL_RUNS, _POOL_BYTES // (8 * max(1, state_size(plain_map(map_)))))
     return max(1, fit // lanes) * lanes
 
 
@@ -256,10 +291,17 @@ class _Engine:
         self.real = real
         host = host_driven(map_)
         self.advance: Callable[..., Any] = advance_on_host if host else advance
+        self.begin: Callable[..., Any] = initial_states
+        stretched = isinstance(map_, Stretched)
+        if stretched:
+            self.advance = partial(advance_stretched, plain=self.advance, on_host=host)
+            self.begin = begin_stretched
+        # What does not become not-a-number with a doomed run: the exponent of its finite steps.
+        self.outlasts = np.array([stretched and name == LYAPUNOV for name in readings.finals], bool)
         # Two threads a core: while one prepares its next batch in Python, the other computes.
         on_cpu = jax.default_backend() == "cpu"
         self.threads = _cores() * (1 if host else 2) if on_cpu else 1
-        self.autonomous = is_autonomous(map_, real)
+        self.autonomous = is_autonomous(plain_map(map_), real)
 
     def run(
         self,
@@ -294,7 +336,7 @@ class _Engine:
         record, closed = self._start(), self._start()
         finals = np.full((n_runs, len(self.readings.finals)), np.nan)
         with ThreadPoolExecutor(self.threads) as pool:
-            begin = partial(initial_states, self.map_, real=self.real)
+            begin = partial(self.begin, self.map_, real=self.real)
             states = self._batched(pool, begin, hparams)
             for t in range(0, self.n_steps, chunk):
                 count = min(chunk, self.n_steps - t)
@@ -306,7 +348,7 @@ class _Engine:
                 # A doomed run's later values are all not-a-number, whatever this chunk held.
                 spoilt = (doomed & ~repeats)[:, None]
                 later = np.where(spoilt, np.nan, losses)
-                read = np.where(spoilt, np.nan, read) if left else read
+                read = np.where(spoilt & ~self.outlasts, np.nan, read) if left else read
                 sealed = (repeats | doomed)[: len(live)] if left else np.ones(len(live), bool)
                 if counts is not None:
                     sealed |= counts[live] <= done

@@ -12,6 +12,7 @@ import numpy as np
 
 from dynfrac.orbits.kernels import Readings
 from dynfrac.orbits.rules import AbstractRule
+from dynfrac.orbits.stretching import LYAPUNOV
 from dynfrac.systems.abstract import AbstractMap, unknown_name
 from dynfrac.systems.numerics import cast_floats, choose_dtype, hparam_dtype, precision
 
@@ -74,6 +75,8 @@ def choose_readings(
 ) -> Readings:
     """Return what is read off each run, after checking that the map has it.
 
+    Any map has the metric ``"lyapunov"``, which a tangent is carried along for.
+
     Raises
     ------
     ValueError
@@ -81,7 +84,7 @@ def choose_readings(
         readings are wanted of runs whose lengths differ.
     """
     watch = rule.watch
-    names = metric_names(map_) if record or watch != "loss" else ()
+    names = {*metric_names(map_), LYAPUNOV} if record or watch != "loss" else ()
     for name in (*record, *({watch} - {"loss"})):
         if name not in names:
             raise unknown_name(f"metric of {type(map_).__name__}:", name, names)

@@ -125,7 +125,7 @@ def advance(
     losses = jnp.full((readings.rows, lanes), jnp.nan)
     finals = jnp.full((len(readings.finals), lanes), jnp.nan)
     after, losses, finals = jax.lax.fori_loop(0, count, body, (states, losses, finals))
-    return after, losses.T, finals.T, _equal_bits(states, after), _doomed(map_, after)
+    return after, losses.T, finals.T, equal_bits(states, after), doomed(map_, after)
 
 
 def advance_on_host(
@@ -151,7 +151,7 @@ def advance_on_host(
             state = _step(map_, state, point, t + i)
         ends.append(state)
     after = jax.tree.map(lambda *leaves: jnp.stack(leaves), *ends)
-    return after, losses, finals, _equal_bits(states, after), _doomed(map_, after)
+    return after, losses, finals, equal_bits(states, after), doomed(map_, after)
 
 
 @partial(jax.jit, static_argnames="watch")
@@ -195,7 +195,7 @@ def fold_rest(
     return jax.lax.fori_loop(t, stop, body, record)
 
 
-def _equal_bits(before: Any, after: Any) -> jax.Array:
+def equal_bits(before: Any, after: Any) -> jax.Array:
     """(lanes,) whether every leaf is the same; not-a-number equals itself, 0.0 is not -0.0."""
 
     def same(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -212,7 +212,7 @@ def _equal_bits(before: Any, after: Any) -> jax.Array:
     return jnp.all(jnp.stack([same(a, b) for a, b in leaves]), axis=0)
 
 
-def _doomed(map_: AbstractMap, states: Any) -> jax.Array:
+def doomed(map_: AbstractMap, states: Any) -> jax.Array:
     """(lanes,) whether the map knows that every later loss is not-a-number."""
     hook = getattr(map_, "is_doomed", None)
     if hook is None:

@@ -247,8 +247,8 @@ def test_readings_that_cannot_be_taken_are_refused_in_one_sentence(hparams, opti
     assert "\n" not in str(caught.value)
 
 
-def test_a_map_without_metrics_says_so():
-    with pytest.raises(ValueError, match="unknown metric of Logistic: 'accuracy'; known: none"):
+def test_a_map_without_metrics_of_its_own_says_so():
+    with pytest.raises(ValueError, match="unknown metric of Logistic: 'accuracy'; known: lyapunov"):
         evaluate(Logistic(), {"r": 3.0}, n_steps=5, rule="accuracy:0.9")
 
 
