@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from dynfrac.analysis.boxes import box_dimension as box_dimension
     from dynfrac.analysis.estimates import Estimate as Estimate
     from dynfrac.analysis.kaplan_yorke import kaplan_yorke_dimension as kaplan_yorke_dimension
-    from dynfrac.analysis.lyapunov import LyapunovSpectrum as LyapunovSpectrum
     from dynfrac.analysis.lyapunov import lyapunov_spectrum as lyapunov_spectrum
+    from dynfrac.analysis.lyapunov import max_lyapunov as max_lyapunov
+    from dynfrac.analysis.spectra import LyapunovSpectrum as LyapunovSpectrum
     from dynfrac.orbits.axes import Axis as Axis
     from dynfrac.orbits.evaluator import evaluate as evaluate
     from dynfrac.orbits.iteration import iterate as iterate
@@ -35,7 +36,7 @@ _HOMES = {
     "AbstractMap": "dynfrac.systems.abstract",
     "Axis": "dynfrac.orbits.axes",
     "Estimate": "dynfrac.analysis.estimates",
-    "LyapunovSpectrum": "dynfrac.analysis.lyapunov",
+    "LyapunovSpectrum": "dynfrac.analysis.spectra",
     "Outcomes": "dynfrac.orbits.outcomes",
     "Status": "dynfrac.orbits.outcomes",
     "TrainingMap": "dynfrac.systems.training",
@@ -49,6 +50,7 @@ _HOMES = {
     "make_architecture": "dynfrac.systems.catalogue",
     "make_map": "dynfrac.systems.catalogue",
     "make_optimizer": "dynfrac.systems.optimizers",
+    "max_lyapunov": "dynfrac.analysis.lyapunov",
     "open_sweep": "dynfrac.sweeps.runs",
     "sweep": "dynfrac.sweeps.runs",
     "training_map": "dynfrac.systems.recipes",
@@ -72,6 +74,7 @@ __all__ = [
     "make_architecture",
     "make_map",
     "make_optimizer",
+    "max_lyapunov",
     "open_sweep",
     "sweep",
     "training_map",

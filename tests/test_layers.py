@@ -27,7 +27,13 @@ LEVELS = [
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 
 # The only modules of `analysis` that differentiate, and therefore need jax.
-ANALYSIS_WITH_JAX = {"dynfrac.analysis.lyapunov", "dynfrac.analysis.curvature"}
+ANALYSIS_WITH_JAX = {
+    "dynfrac.analysis.covariant",
+    "dynfrac.analysis.curvature",
+    "dynfrac.analysis.finite_time",
+    "dynfrac.analysis.lyapunov",
+    "dynfrac.analysis.spectra",
+}
 NUMERICAL = {"numpy", "scipy", "skimage"}
 # Which rooms may use a package that the others must not know.
 RESERVED = {"matplotlib": {"plots"}, "click": {"cli"}, "rich": {"cli"}, "tensorstore": {"sweeps"}}

@@ -2,112 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Mapping
-from typing import Any, final
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
-from dynfrac.analysis.kaplan_yorke import KaplanYorke, kaplan_yorke_dimension
-from dynfrac.analysis.verdicts import (
-    FINITE_TIME,
-    Averages,
-    average,
-    has_escaped,
-    is_growing,
-    verdict,
-)
+from dynfrac.analysis.estimates import Curve, Estimate
+from dynfrac.analysis.kaplan_yorke import Z95
+from dynfrac.analysis.spectra import LyapunovSpectrum, summarise
+from dynfrac.analysis.stopping import Tolerance
+from dynfrac.orbits.checkpoints import Checkpoint
 from dynfrac.orbits.iteration import Problem, Progress, check_count, prepare
+from dynfrac.orbits.lanes import perturbed_lanes
 from dynfrac.orbits.outcomes import Status
-from dynfrac.orbits.tangents import TangentRun, run_tangents
-from dynfrac.systems.abstract import AbstractMap, State
+from dynfrac.orbits.tangent_runs import Plan, run_tangents
+from dynfrac.systems.abstract import AbstractMap
 from dynfrac.systems.numerics import precision
 
 FULL_DIMENSION = 64
 """Up to this dimension all exponents are computed unless fewer are asked for."""
-
-
-@final
-@dataclasses.dataclass(frozen=True, eq=False)
-class History:
-    """Running means, from which one sees whether the exponents have settled.
-
-    Attributes
-    ----------
-    steps : (m,) int array
-        Averaged steps so far.
-    exponents : (m, k) float array
-        Means of the increments up to there, in nats per step.
-    observations : (m,) float array
-        What the map observes there: the loss of a training run.
-    """
-
-    steps: np.ndarray
-    exponents: np.ndarray
-    observations: np.ndarray
-
-
-@final
-@dataclasses.dataclass(frozen=True, eq=False)
-class LyapunovSpectrum:
-    """The leading Lyapunov exponents of one orbit.
-
-    Attributes
-    ----------
-    exponents : (k,) float array
-        In nats per step, descending. NaN if the orbit did not stay finite.
-    stderr : (k,) float array
-        Their standard errors, autocorrelation included; what they mean for orbits that settle is
-        said in `dynfrac.analysis.verdicts.average`.
-    naive_stderr : (k,) float array
-        The same as if successive steps were independent.
-    history : History
-    status : Status
-        `BOUNDED`, `ESCAPED` (finite, but what the map observes passed 1e8 times its first value,
-        or 1e8 if that is larger) or `NOT_FINITE`.
-    verdict : str
-        "fixed point", "periodic", "chaotic", "neutral", "escaped", "not finite" or "not settled".
-    period : int
-        Period in steps, if the verdict is "periodic" and it was found; 1 for a fixed point; else 0.
-    n_steps : int
-        Steps averaged; fewer than asked for only if the orbit did not stay finite.
-    step_range : tuple of int
-        First step averaged and the one after the last, counted from the start of the orbit.
-    t_escape : int
-        Index of the first state that is not finite, or has no finite tangent; else -1.
-    dimension : int
-        Dimension d of the phase space; the spectrum is complete if k = d.
-    kaplan_yorke : KaplanYorke
-    flags : tuple of str
-        What to know before quoting the numbers.
-    conditions : dict
-        Map, hyperparameters, dtype, seed, transient, warm-up, driver, device, versions.
-    final_state : pytree
-        The last finite state.
-    """
-
-    exponents: np.ndarray
-    stderr: np.ndarray
-    naive_stderr: np.ndarray
-    history: History
-    status: Status
-    verdict: str
-    period: int
-    n_steps: int
-    step_range: tuple[int, int]
-    t_escape: int
-    dimension: int
-    kaplan_yorke: KaplanYorke
-    flags: tuple[str, ...]
-    conditions: dict[str, Any]
-    final_state: State = dataclasses.field(repr=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return every field but the state, and the status by name."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        del fields["final_state"]
-        return {**fields, "status": self.status.name.lower()}
 
 
 def default_warmup(n_steps: int) -> int:
@@ -123,8 +37,14 @@ def lyapunov_spectrum(
     n_exponents: int | None = None,
     n_transient: int = 0,
     n_warmup: int | None = None,
+    n_starts: int = 1,
+    atol: float = 0.0,
+    rtol: float = 0.0,
+    slaved: bool = False,
     seed: int = 0,
     dtype: str | None = None,
+    resume: Checkpoint | None = None,
+    on_checkpoint: Callable[[Checkpoint], None] | None = None,
     on_progress: Progress | None = None,
 ) -> LyapunovSpectrum:
     """Lyapunov exponents along one orbit of a map.
@@ -136,7 +56,7 @@ def lyapunov_spectrum(
         Values for some or all of the map's hyperparameters; the rest take their defaults.
     n_steps : int
         Steps to average over, after transient and warm-up; at least 1. Fewer than 400 give a
-        finite-time exponent, and say so in a flag.
+        finite-time exponent, and say so in a flag. With a tolerance it is the most that are spent.
     n_exponents : int, optional
         Number k of leading exponents, at most the dimension d. By default all of them if d <= 64,
         else 4.
@@ -147,10 +67,25 @@ def lyapunov_spectrum(
         Steps that align the tangent frame before averaging. By default
         min(max(100, n_steps / 10), n_steps / 4). It takes about ln(1 / tol) / (l_k - l_{k+1})
         steps to align to `tol`.
+    n_starts : int, default 1
+        Run as many orbits from starts near the map's own (every coordinate times 1 + 0.01 g, with
+        standard normal g; `dynfrac.orbits.lanes.perturbed_lanes`), and compare. 8 or more tell
+        whether the errors are right. The exponents are then means over the starts.
+    atol, rtol : float, default 0
+        Stop as soon as every standard error is below atol + rtol abs(exponent) and correlations
+        have died out; 0 for both does not stop. See `dynfrac.analysis.stopping.Tolerance`.
+    slaved : bool, default False
+        Count fields that the map calls slaved (running statistics of BatchNorm) as coordinates.
     seed : int, default 0
-        Of the initial frame. Exponents do not depend on it, finite-time values do.
+        Of the initial frame and of the starts. Exponents do not depend on it, finite-time values
+        do.
     dtype : {"float64", "float32"}, optional
         By default the map's `preferred_dtype`, or float64 if it has none.
+    resume : Checkpoint, optional
+        Go on from here; the result has the bits of a run that was never interrupted.
+    on_checkpoint : callable, optional
+        Called with a `dynfrac.orbits.checkpoints.Checkpoint` every few thousand steps or less. It
+        costs nothing; keep the last one, or write it to a file.
     on_progress : callable, optional
         Called with (steps done, steps in all), transient and warm-up included.
 
@@ -161,8 +96,8 @@ def lyapunov_spectrum(
     Raises
     ------
     ValueError
-        If an argument is out of range, a hyperparameter is unknown, or the map's `step` does not
-        keep its state's structure and types.
+        If an argument is out of range, a hyperparameter is unknown, the map's `step` does not keep
+        its state's structure and types, or `resume` belongs to another run.
 
     Notes
     -----
@@ -184,32 +119,109 @@ def lyapunov_spectrum(
     >>> spectrum.verdict
     'fixed point'
     """
-    check_count("n_steps", n_steps, least=1)
-    check_count("n_transient", n_transient, least=0)
     if n_warmup is None:
+        check_count("n_steps", n_steps, least=1)
         n_warmup = default_warmup(n_steps)
-    check_count("n_warmup", n_warmup, least=0)
+    plan = Plan(n_transient, n_warmup, n_steps)
+    check_count("n_starts", n_starts, least=1)
     check_count("seed", seed, least=0)
+    tolerance = Tolerance(atol, rtol) if atol or rtol else None
     with precision():
-        problem = prepare(map_, hparams, dtype, differentiate=True)
-        k = _count_exponents(n_exponents, problem)
-        run = run_tangents(
-            problem,
-            k,
-            n_transient=n_transient,
-            n_warmup=n_warmup,
-            n_steps=n_steps,
+        problem = prepare(map_, hparams, dtype, differentiate=True, slaved=slaved)
+        runs = run_tangents(
+            perturbed_lanes(problem, n_starts, seed),
+            _count_exponents(n_exponents, problem),
+            plan,
             seed=seed,
+            rule=None if tolerance is None else tolerance.next_check,
+            label=str(tolerance),
+            resume=resume,
+            on_checkpoint=on_checkpoint,
             on_progress=on_progress,
         )
+        total = None if slaved else _exponent_sum(problem)
     conditions = {
         **problem.conditions(),
         "seed": seed,
         "n_transient": n_transient,
         "n_warmup": n_warmup,
         "n_steps": n_steps,
+        "n_starts": n_starts,
+        "atol": atol,
+        "rtol": rtol,
+        "slaved": slaved,
     }
-    return _summarise(run, problem.space.dimension, n_transient + n_warmup, conditions)
+    return summarise(
+        runs,
+        dimension=problem.space.dimension,
+        first=plan.first,
+        conditions=conditions,
+        tolerance=tolerance,
+        total=total,
+    )
+
+
+def max_lyapunov(
+    map_: AbstractMap,
+    hparams: Mapping[str, Any] | None = None,
+    *,
+    n_steps: int,
+    **options: Any,
+) -> Estimate:
+    """Largest Lyapunov exponent along one orbit of a map, from a single tangent.
+
+    Parameters
+    ----------
+    map_, hparams, n_steps
+        As in `lyapunov_spectrum`.
+    **options
+        Any other argument of `lyapunov_spectrum` but `n_exponents`.
+
+    Returns
+    -------
+    Estimate
+        In nats per step. `stderr` takes autocorrelation into account and the interval is 1.96 of
+        them to either side; `curve` is the running mean against the number of averaged steps,
+        `window` the first step averaged and the last, `n_runs` their number, over all starts.
+        Not-a-number, with a flag, if the orbit did not stay finite.
+
+    Raises
+    ------
+    ValueError
+        As `lyapunov_spectrum`.
+
+    Examples
+    --------
+    >>> from dynfrac.systems.toys import CubicDescent
+    >>> estimate = max_lyapunov(CubicDescent(), {"lr": 0.9}, n_steps=1000)
+    >>> round(float(estimate), 6), estimate.flags[-1]
+    (-0.223144, 'the orbit is no chaotic one; verdict: fixed point')
+    """
+    spectrum = lyapunov_spectrum(map_, hparams, n_steps=n_steps, n_exponents=1, **options)
+    history = spectrum.history
+    running = history.exponents[:, 0]
+    curve = Curve(history.steps, running, np.full(len(running), math.nan))
+    lost = spectrum.kaplan_yorke.flags
+    # What is said of a dimension is not said of one exponent.
+    flags = tuple(flag for flag in spectrum.flags if flag not in lost)
+    n = spectrum.n_steps * (1 if spectrum.starts is None else len(spectrum.starts.verdicts))
+    if spectrum.status == Status.NOT_FINITE:
+        return Estimate.missing("max_lyapunov", n, flags, curve)
+    value, error = float(spectrum.exponents[0]), float(spectrum.stderr[0])
+    first, stop = spectrum.step_range
+    if spectrum.verdict != "chaotic":
+        flags = (*flags, f"the orbit is no chaotic one; verdict: {spectrum.verdict}")
+    return Estimate(
+        value=value,
+        stderr=error,
+        ci_low=value - Z95 * error,
+        ci_high=value + Z95 * error,
+        method="max_lyapunov",
+        n_runs=n,
+        window=(float(first), float(stop - 1)),
+        curve=curve,
+        flags=flags,
+    )
 
 
 def _count_exponents(n_exponents: int | None, problem: Problem) -> int:
@@ -225,73 +237,8 @@ def _count_exponents(n_exponents: int | None, problem: Problem) -> int:
     return n_exponents
 
 
-def _summarise(run: TangentRun, d: int, first: int, conditions: dict[str, Any]) -> LyapunovSpectrum:
-    """Turn the increments from step `first` on into exponents, errors, verdict and flags."""
-    # Neutral or rotating directions can come out of a finite average in another order.
-    n = len(run.increments)
-    if n:
-        run = dataclasses.replace(run, increments=_descending(run.increments))
-    step_range = (first, first + n)
-    running = np.cumsum(run.increments, axis=0)[run.steps - 1] / run.steps[:, None]
-    status, kind, period = Status.NOT_FINITE, "not finite", 0
-    flags = []
-    if run.stopped_at >= 0:
-        exponents, stderr, naive = np.full((3, run.increments.shape[1]), math.nan)
-        flags.append(
-            f"the orbit or its tangents stopped being finite at step {run.stopped_at}: there are "
-            f"no exponents; the history covers the {n} averaged steps before it"
-        )
-    else:
-        averages = average(run.increments)
-        exponents, stderr, naive = averages.exponents, averages.stderr, averages.naive_stderr
-        flags += averages.flags
-        status, kind = _judge(run, averages)
-        if status == Status.ESCAPED:
-            flags.append("the orbit escaped: its exponents describe the way out, no attractor")
-        if kind == "periodic":
-            period = averages.period
-        elif kind == "fixed point":
-            period = 1
-            if exponents[0] > 0:
-                flags.append("the orbit rests on an unstable fixed point")
-        if n < FINITE_TIME:
-            flags.append(
-                f"finite-time exponents: averages over steps {first} to {first + n - 1} of this "
-                f"run, fewer than {FINITE_TIME}; neither they nor the Kaplan-Yorke dimension "
-                "belong to an attractor"
-            )
-    known = np.isfinite(exponents)
-    dimension = kaplan_yorke_dimension(exponents, d, np.where(known, stderr, 0.0))
-    if status != Status.NOT_FINITE:
-        flags += dimension.flags
-    return LyapunovSpectrum(
-        exponents=exponents,
-        stderr=stderr,
-        naive_stderr=naive,
-        history=History(run.steps, running, run.observations),
-        status=status,
-        verdict=kind,
-        period=period,
-        n_steps=n,
-        step_range=step_range,
-        t_escape=run.stopped_at,
-        dimension=d,
-        kaplan_yorke=dimension,
-        flags=tuple(flags),
-        conditions=conditions,
-        final_state=run.state,
-    )
-
-
-def _descending(increments: np.ndarray) -> np.ndarray:
-    """Return the columns in the order of their means, largest first."""
-    return increments[:, np.argsort(-increments.mean(axis=0), kind="stable")]
-
-
-def _judge(run: TangentRun, averages: Averages) -> tuple[Status, str]:
-    """Return status and verdict of an orbit whose coordinates stayed finite."""
-    if not np.all(np.isfinite(run.observations)) or has_escaped(run.observations):
-        return Status.ESCAPED, "escaped"
-    growing = is_growing(run.observations)
-    n = len(run.increments)
-    return Status.BOUNDED, verdict(averages, n, growing=growing, motion=run.motion)
+def _exponent_sum(problem: Problem) -> float | None:
+    """Return the sum of all exponents, if the map knows it."""
+    known = getattr(problem.map_, "exponent_sum", None)
+    total = None if known is None else known(problem.values)
+    return None if total is None else float(total)

@@ -20,6 +20,9 @@ CANCELLING = 0.2
 """A cumulative sum whose range is below this times sd sqrt(n) does not diffuse: that of n
 independent values has a range near 1.25 sd sqrt(n), and one below 0.5 less than once in 1e4."""
 
+CORRELATED = 0.05
+"""Mean autocorrelation at the longest lags above which a standard error misses correlations."""
+
 NEUTRAL = 0.01
 """Exponents below this count as stable, as far as looking for a fixed point or cycle goes."""
 
@@ -46,6 +49,8 @@ class Averages:
         They vary and their cumulative sum does not diffuse, as along a cycle.
     period : int
         Period of the leading exponent's increments if they cancel and repeat, else 0.
+    tail : float
+        Largest `MeanError.tail` of the exponents whose increments fluctuate, 0 if none do.
     flags : tuple of str
     """
 
@@ -55,6 +60,7 @@ class Averages:
     settled: bool
     cancelling: bool
     period: int
+    tail: float
     flags: tuple[str, ...]
 
 
@@ -111,10 +117,11 @@ def average(increments: np.ndarray) -> Averages:
     if np.any(cancels):
         which = ", ".join(str(j + 1) for j in np.flatnonzero(cancels))
         flags.append(
-            f"increments of exponent {which} cancel instead of fluctuating: its error is the "
-            "range of their sum over n, a bound and not a standard error"
+            f"increments of exponent {which} cancel instead of fluctuating: the error falls like "
+            "1/n; what is given as its standard error is a bound, the range of their sum over n"
         )
-    if n >= FINITE_TIME and any(tail > 0.05 for tail in tails):
+    tail = max(tails, default=0.0)
+    if n >= FINITE_TIME and tail > CORRELATED:
         flags.append(
             "increments are still correlated after sqrt(n) steps: standard errors are too small"
         )
@@ -125,6 +132,7 @@ def average(increments: np.ndarray) -> Averages:
         settled=bool(constant[0]),
         cancelling=bool(cancels[0]),
         period=_period(increments[:, 0]) if cancels[0] else 0,
+        tail=tail,
         flags=tuple(flags),
     )
 

@@ -23,7 +23,7 @@ from dynfrac.systems.numerics import cast_floats, choose_dtype, hparam_dtype, pr
 from dynfrac.systems.provenance import git_state, versions
 
 CHUNK = 1024
-"""Steps per compiled call of `iterate` and `advance`."""
+"""Steps per compiled call of `iterate`."""
 
 Progress = Callable[[int, int], None]
 
@@ -77,6 +77,7 @@ def prepare(
     dtype: str | None = None,
     *,
     differentiate: bool = False,
+    slaved: bool = False,
 ) -> Problem:
     """Cast a map, its hyperparameters and its initial state, and check that they fit together.
 
@@ -92,6 +93,8 @@ def prepare(
     differentiate : bool, default False
         Whether tangents are to be taken, for which bfloat16 is too coarse: its three digits cannot
         hold a frame orthonormal.
+    slaved : bool, default False
+        Whether fields that the map calls slaved are coordinates, too.
 
     Returns
     -------
@@ -119,7 +122,7 @@ def prepare(
     kind = hparam_dtype(real)
     numbers = {name: jnp.asarray(value, kind) for name, value in values.items()}
     state = jax.tree.map(jnp.asarray, cast_floats(map_.init(numbers), real))
-    space = phase_space(map_, state)
+    space = phase_space(map_, state, slaved=slaved)
     _check_step(map_, numbers, state)
     driver = "host" if host_driven(map_) else "scan"
     return Problem(map_, values, numbers, state, space, driver)
@@ -239,69 +242,10 @@ def iterate(
         )
 
 
-def advance(problem: Problem, state: State, t: int, stop: int) -> tuple[State, int]:
-    """Step a state from time t to time `stop`, or to its last finite value.
-
-    Parameters
-    ----------
-    problem : Problem
-    state : pytree
-        The state at time t.
-    t, stop : int
-        At most `CHUNK` apart if progress is to be shown; any distance otherwise.
-
-    Returns
-    -------
-    state : pytree
-        The state at time `reached`.
-    reached : int
-        `stop`, or the time of the last state whose coordinates are all finite.
-    """
-    if problem.driver == "scan":
-        state, reached = _advance_compiled(
-            problem.map_, problem.hparams, problem.space, state, t, stop
-        )
-        return state, int(reached)
-    while t < stop:
-        after, finite = _finite_step(problem.map_, problem.hparams, problem.space, state, t)
-        if not finite:
-            break
-        state = after
-        t += 1
-    return state, t
-
-
 def check_count(name: str, value: int, *, least: int) -> None:
     """Raise `ValueError` unless `value` is an integer of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ValueError(f"{name}={value!r} is out of range; pass an integer of at least {least}")
-
-
-@functools.partial(jax.jit, static_argnames=("space",))
-def _finite_step(
-    map_: AbstractMap, hparams: Any, space: PhaseSpace, state: State, t: Any
-) -> tuple[State, jax.Array]:
-    """Return the next state and whether all its coordinates are finite."""
-    after = map_.step(state, hparams, jnp.asarray(t, jnp.int32))
-    return after, jnp.all(jnp.isfinite(space.split(after)[0]))
-
-
-@functools.partial(jax.jit, static_argnames=("space",))
-def _advance_compiled(
-    map_: AbstractMap, hparams: Any, space: PhaseSpace, state: State, t: Any, stop: Any
-) -> tuple[State, jax.Array]:
-    def proceed(carry: Any) -> jax.Array:
-        _, t, finite = carry
-        return (t < stop) & finite
-
-    def body(carry: Any) -> Any:
-        state, t, _ = carry
-        after, finite = _finite_step(map_, hparams, space, state, t)
-        return keep_finite(finite, after, state), t + finite, finite
-
-    start = (state, jnp.asarray(t, jnp.int32), jnp.asarray(True))
-    state, reached, _ = jax.lax.while_loop(proceed, body, start)
-    return state, reached
 
 
 def keep_finite(finite: jax.Array, after: Any, before: Any) -> Any:

@@ -111,7 +111,7 @@ class PhaseSpace:
         return jax.tree.unflatten(self.treedef, leaves)
 
 
-def phase_space(map_: AbstractMap, state: State) -> PhaseSpace:
+def phase_space(map_: AbstractMap, state: State, *, slaved: bool = False) -> PhaseSpace:
     """Return the phase space of a map, from one of its states.
 
     Parameters
@@ -121,6 +121,8 @@ def phase_space(map_: AbstractMap, state: State) -> PhaseSpace:
         attributes or positions) that no other field reads; they are not coordinates.
     state : pytree of arrays
         Any state of the map; only structure, shapes and types are read.
+    slaved : bool, default False
+        Whether slaved fields are to be coordinates all the same.
 
     Returns
     -------
@@ -136,19 +138,21 @@ def phase_space(map_: AbstractMap, state: State) -> PhaseSpace:
     A BatchNorm running statistic is the typical slaved field: training never reads it, so it adds
     one exponent ln(momentum) per entry and says nothing about the run.
     """
-    slaved = frozenset(getattr(map_, "slaved", ()))
+    left_out = frozenset(getattr(map_, "slaved", ()))
     # One level down, None (a field without leaves) still counts as a field.
     top, _ = jax.tree_util.tree_flatten_with_path(state, is_leaf=lambda node: node is not state)
     fields = {_name(path[0]) for path, _ in top if path}
-    for name in sorted(slaved - fields):
+    for name in sorted(left_out - fields):
         raise unknown_name(f"slaved field of {type(map_).__name__}'s state", name, fields)
+    if slaved:
+        left_out = frozenset()
 
     paths_and_leaves, treedef = jax.tree_util.tree_flatten_with_path(state)
     is_coordinate = []
     shapes = []
     dtypes = []
     for path, leaf in paths_and_leaves:
-        chosen = is_inexact(leaf) and not (path and _name(path[0]) in slaved)
+        chosen = is_inexact(leaf) and not (path and _name(path[0]) in left_out)
         is_coordinate.append(chosen)
         if chosen:
             shapes.append(tuple(np.shape(leaf)))

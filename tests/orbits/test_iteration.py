@@ -9,7 +9,8 @@ import pytest
 from flax import struct
 
 from dynfrac.orbits import iteration
-from dynfrac.orbits.iteration import advance, iterate, prepare
+from dynfrac.orbits.iteration import iterate, prepare
+from dynfrac.orbits.lanes import advance, perturbed_lanes
 from dynfrac.orbits.outcomes import Status
 from dynfrac.systems.abstract import AbstractMap
 from dynfrac.systems.chaotic_maps import Henon
@@ -112,9 +113,10 @@ def test_time_counts_from_0_and_through_all_chunks(drive):
     np.testing.assert_array_equal(orbit.observations, x[:-1])
     with precision():
         problem = prepare(Driven(drive), None)
-        state, reached = advance(problem, problem.state, 0, 7)
-        state, reached = advance(problem, state, reached, 20)
-    assert (float(state), reached) == (x[20], 20)
+        lanes = perturbed_lanes(problem, 1, 0)
+        states, reached = advance(lanes, lanes.states, np.array([True]), 0, 7)
+        states, reached = advance(lanes, states, np.array([True]), int(reached[0]), 20)
+    assert (float(states[0]), reached[0]) == (x[20], 20)
 
 
 def test_states_are_kept_only_when_asked_for():
@@ -160,8 +162,10 @@ def test_advance_stops_at_the_last_finite_state(drive):
     with precision():
         problem = prepare(Logistic(), {"r": 5.0}, "float64")
         problem = dataclasses.replace(problem, driver=drive)
-        state, reached = advance(problem, problem.state, 0, 100)
-        after, once_more = advance(problem, state, reached, reached + 1)
+        lanes = perturbed_lanes(problem, 1, 0)
+        alive = np.array([True])
+        (state,), (reached,) = advance(lanes, lanes.states, alive, 0, 100)
+        (after,), (once_more,) = advance(lanes, state[None], alive, int(reached), int(reached) + 1)
     assert np.isfinite(state) and 5 < reached < 20
     assert (float(after), once_more) == (float(state), reached)
     x, t = 0.3, 0

@@ -1,0 +1,358 @@
+"""Lyapunov spectra as records: what the increments of one or several orbits say."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import math
+from typing import Any, final
+
+import numpy as np
+import scipy.stats
+
+from dynfrac.analysis.kaplan_yorke import KaplanYorke, kaplan_yorke_dimension
+from dynfrac.analysis.stopping import Tolerance
+from dynfrac.analysis.verdicts import (
+    FINITE_TIME,
+    Averages,
+    average,
+    has_escaped,
+    is_growing,
+    verdict,
+)
+from dynfrac.orbits.outcomes import Status
+from dynfrac.orbits.tangent_runs import TangentRun
+from dynfrac.systems.abstract import State
+
+DISAGREEMENT = 1.5
+"""Ratio of the scatter between starts to their standard errors above which they disagree."""
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class History:
+    """Running means, from which one sees whether the exponents have settled.
+
+    Attributes
+    ----------
+    steps : (m,) int array
+        Averaged steps so far.
+    exponents : (m, k) float array
+        Means of the increments up to there, in nats per step.
+    observations : (m,) float array
+        What the map observes there: the loss of a training run.
+    """
+
+    steps: np.ndarray
+    exponents: np.ndarray
+    observations: np.ndarray
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class Starts:
+    """The same spectrum from several initial states, each with its own error.
+
+    Attributes
+    ----------
+    exponents, stderr : (R, k) float arrays
+        Of each start; NaN where an orbit did not stay finite.
+    verdicts : tuple of R str
+    between_sd : (k,) float array
+        Standard deviation between the starts; NaN for fewer than two.
+    between_stderr : (k,) float array
+        Standard error of the mean that follows from it, between_sd / sqrt(R).
+    ratio : (k,) float array
+        `between_sd` over the root mean square of `stderr`: near 1 if the starts see one attractor
+        and the errors are right.
+    """
+
+    exponents: np.ndarray
+    stderr: np.ndarray
+    verdicts: tuple[str, ...]
+    between_sd: np.ndarray
+    between_stderr: np.ndarray
+    ratio: np.ndarray
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class LyapunovSpectrum:
+    """The leading Lyapunov exponents of one orbit.
+
+    Attributes
+    ----------
+    exponents : (k,) float array
+        In nats per step, descending. NaN if the orbit did not stay finite.
+    stderr : (k,) float array
+        Their standard errors, autocorrelation included; what they mean for orbits that settle is
+        said in `dynfrac.analysis.verdicts.average`.
+    naive_stderr : (k,) float array
+        The same as if successive steps were independent.
+    history : History
+    starts : Starts or None
+        The single starts, if there were several. Then `exponents` are means over those that stayed
+        finite and `stderr` is the error of that mean.
+    status : Status
+        `BOUNDED`, `ESCAPED` (finite, but what the map observes passed 1e8 times its first value,
+        or 1e8 if that is larger) or `NOT_FINITE`.
+    verdict : str
+        "fixed point", "periodic", "chaotic", "neutral", "escaped", "not finite" or "not settled".
+    period : int
+        Period in steps, if the verdict is "periodic" and it was found; 1 for a fixed point; else 0.
+    n_steps : int
+        Steps averaged, for each start; fewer than asked for if a tolerance was met or the orbit did
+        not stay finite.
+    step_range : tuple of int
+        First step averaged and the one after the last, counted from the start of the orbit.
+    t_escape : int
+        Index of the first state that is not finite, or has no finite tangent; else -1.
+    dimension : int
+        Dimension d of the phase space; the spectrum is complete if k = d.
+    kaplan_yorke : KaplanYorke
+    flags : tuple of str
+        What to know before quoting the numbers.
+    conditions : dict
+        Map, hyperparameters, dtype, seed, transient, warm-up, driver, device, versions.
+    final_state : pytree
+        The last finite state.
+    """
+
+    exponents: np.ndarray
+    stderr: np.ndarray
+    naive_stderr: np.ndarray
+    history: History
+    starts: Starts | None
+    status: Status
+    verdict: str
+    period: int
+    n_steps: int
+    step_range: tuple[int, int]
+    t_escape: int
+    dimension: int
+    kaplan_yorke: KaplanYorke
+    flags: tuple[str, ...]
+    conditions: dict[str, Any]
+    final_state: State = dataclasses.field(repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every field but the state, and the status by name."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        del fields["final_state"]
+        return {**fields, "status": self.status.name.lower()}
+
+
+def summarise(
+    runs: list[TangentRun],
+    *,
+    dimension: int,
+    first: int,
+    conditions: dict[str, Any],
+    tolerance: Tolerance | None = None,
+    total: float | None = None,
+) -> LyapunovSpectrum:
+    """Turn increments into exponents, errors, verdict and flags.
+
+    Parameters
+    ----------
+    runs : list of TangentRun
+        One for each start, all of the same map and length.
+    dimension : int
+        Of the phase space.
+    first : int
+        The step of the orbit that was recorded first.
+    conditions : dict
+        What the record has to say about how it was computed.
+    tolerance : Tolerance, optional
+        What was to be met.
+    total : float, optional
+        Sum of all exponents, if the map knows it.
+
+    Returns
+    -------
+    LyapunovSpectrum
+    """
+    lasting = [run for run in runs if run.stopped_at < 0]
+    told = lasting or runs[:1]
+    # Neutral or rotating directions can come out of a finite average in another order.
+    rows = [run.increments for run in told if len(run.increments)]
+    k = runs[0].increments.shape[1]
+    mean = np.mean([r.mean(axis=0) for r in rows], axis=0) if rows else np.zeros(k)
+    order = np.argsort(-mean, kind="stable")
+    told, lasting = ([_in_order(run, order) for run in group] for group in (told, lasting))
+    n = len(told[0].increments)
+    flags: list[str] = []
+    averages = [average(run.increments) for run in told] if lasting else []
+    judged = [_judge(run, a) for run, a in zip(lasting, averages, strict=True)]
+    if not averages:
+        exponents, stderr, naive = np.full((3, k), math.nan)
+        status, kind, period = Status.NOT_FINITE, "not finite", 0
+        flags.append(
+            f"the orbit or its tangents stopped being finite at step {told[0].stopped_at}: there "
+            f"are no exponents; the history covers the {n} averaged steps before it"
+        )
+    else:
+        exponents = np.mean([a.exponents for a in averages], axis=0)
+        stderr, naive = (
+            np.sqrt(np.sum([getattr(a, name) ** 2 for a in averages], axis=0)) / len(averages)
+            for name in ("stderr", "naive_stderr")
+        )
+        (status, kind), period = judged[0], 0
+        flags += dict.fromkeys(flag for a in averages for flag in a.flags)
+        if status == Status.ESCAPED:
+            flags.append("the orbit escaped: its exponents describe the way out, no attractor")
+        if kind == "periodic":
+            period = averages[0].period
+        elif kind == "fixed point":
+            period = 1
+            if exponents[0] > 0:
+                flags.append("the orbit rests on an unstable fixed point")
+        if n < FINITE_TIME:
+            flags.append(
+                f"finite-time exponents: averages over steps {first} to {first + n - 1} of this "
+                f"run, fewer than {FINITE_TIME}; neither they nor the Kaplan-Yorke dimension "
+                "belong to an attractor"
+            )
+        flags += _shortfall(told, tolerance)
+    starts = None
+    if len(runs) > 1:
+        finite = np.array([run.stopped_at < 0 for run in runs])
+        starts = _compare(finite, averages, [kind for _, kind in judged], k)
+        doubts = _doubts(starts)
+        flags += doubts
+        if any(doubt.startswith("runs disagree") for doubt in doubts):
+            stderr = np.fmax(stderr, starts.between_stderr)
+    complete = k == dimension
+    if complete and total is not None and averages and np.all(np.isfinite(exponents)):
+        flags += _sum_rule(float(exponents.sum()), total, conditions["dtype"])
+    known = np.isfinite(exponents)
+    kaplan_yorke = kaplan_yorke_dimension(
+        exponents,
+        dimension,
+        np.where(known, stderr, 0.0),
+        increments=[run.increments for run in told],
+        total=None if complete else total,
+    )
+    if averages:
+        flags += kaplan_yorke.flags
+    steps = told[0].steps
+    running = np.mean([_running_means(run) for run in told], axis=0)
+    return LyapunovSpectrum(
+        exponents=exponents,
+        stderr=stderr,
+        naive_stderr=naive,
+        history=History(steps, running, np.mean([r.observations for r in told], axis=0)),
+        starts=starts,
+        status=status,
+        verdict=kind,
+        period=period,
+        n_steps=n,
+        step_range=(first, first + n),
+        t_escape=-1 if averages else told[0].stopped_at,
+        dimension=dimension,
+        kaplan_yorke=kaplan_yorke,
+        flags=tuple(flags),
+        conditions=conditions,
+        final_state=told[0].state,
+    )
+
+
+def _in_order(run: TangentRun, order: np.ndarray) -> TangentRun:
+    return dataclasses.replace(run, increments=run.increments[:, order])
+
+
+def _running_means(run: TangentRun) -> np.ndarray:
+    """Return (m, k) means of the increments up to each recorded step."""
+    return np.cumsum(run.increments, axis=0)[run.steps - 1] / run.steps[:, None]
+
+
+def _judge(run: TangentRun, averages: Averages) -> tuple[Status, str]:
+    """Return status and verdict of an orbit whose coordinates stayed finite."""
+    if not np.all(np.isfinite(run.observations)) or has_escaped(run.observations):
+        return Status.ESCAPED, "escaped"
+    growing = is_growing(run.observations)
+    n = len(run.increments)
+    return Status.BOUNDED, verdict(averages, n, growing=growing, motion=run.motion)
+
+
+def _shortfall(runs: list[TangentRun], tolerance: Tolerance | None) -> list[str]:
+    """Say how far a run that used up its steps is from the tolerance."""
+    if tolerance is None:
+        return []
+    increments = [run.increments for run in runs]
+    n = len(increments[0])
+    ratio, tail = tolerance.excess(increments)
+    if n < FINITE_TIME:
+        return [f"not converged to the tolerance: {n} steps are too few to tell"]
+    if not tolerance.next_check(increments):
+        return []
+    reason = (
+        f"the largest standard error is {ratio:.2g} times what was asked for"
+        if ratio >= 1
+        else f"increments are still correlated ({tail:.0%}) at the longest lags"
+    )
+    return [f"not converged to the tolerance after {n} steps: {reason}"]
+
+
+def _compare(finite: np.ndarray, averages: list[Averages], kinds: list[str], k: int) -> Starts:
+    """Return the single starts and how much those that stayed finite scatter."""
+    exponents, stderr = np.full((2, len(finite), k), math.nan)
+    verdicts = np.full(len(finite), "not finite", object)
+    if averages:
+        exponents[finite] = [a.exponents for a in averages]
+        stderr[finite] = [a.stderr for a in averages]
+        verdicts[finite] = kinds
+    n = len(averages)
+    between = np.full(k, math.nan)
+    if n > 1 and np.all(np.isfinite(exponents[finite])):
+        between = exponents[finite].std(axis=0, ddof=1)
+    within = np.sqrt(np.mean(stderr[finite] ** 2, axis=0)) if n else between
+    # Where both vanish the starts have settled in the same place.
+    ratio = np.where(between == 0, 0.0, between / np.where(within > 0, within, 1e-300))
+    return Starts(
+        exponents=exponents,
+        stderr=stderr,
+        verdicts=tuple(map(str, verdicts)),
+        between_sd=between,
+        between_stderr=between / math.sqrt(max(n, 1)),
+        ratio=ratio,
+    )
+
+
+def _doubts(starts: Starts) -> list[str]:
+    """Say what several starts put in doubt."""
+    counts = collections.Counter(starts.verdicts)
+    n_lost = counts.pop("not finite", 0)
+    n_left = len(starts.verdicts) - n_lost
+    flags = []
+    if n_lost:
+        flags.append(f"{n_lost} of {n_lost + n_left} starts did not stay finite and are left out")
+    if len(counts) > 1:
+        listed = ", ".join(f"{kind} {count}" for kind, count in counts.most_common())
+        flags.append(f"runs disagree: the starts end differently ({listed})")
+    if n_left < 2:
+        return flags
+    # Few starts scatter by chance: beyond the factor, it has to be rarer than 1 in 100.
+    chance = math.sqrt(scipy.stats.chi2.ppf(0.99, n_left - 1) / (n_left - 1))
+    far = starts.ratio > max(DISAGREEMENT, chance)
+    # Rounding makes exponents that are constant differ in their last digits.
+    far &= starts.between_sd > 1e-9
+    if np.any(far):
+        which = ", ".join(str(j + 1) for j in np.flatnonzero(far))
+        flags.append(
+            "runs disagree: several attractors or slow drift; the scatter of exponent "
+            f"{which} between {n_left} starts is {np.max(starts.ratio[far]):.2g} times their "
+            "standard error"
+        )
+    return flags
+
+
+def _sum_rule(found: float, total: float, dtype: str) -> list[str]:
+    """Compare the sum of a complete spectrum with what the map says it is."""
+    residual = abs(found - total)
+    if residual <= (1e-8 if dtype == "float64" else 1e-3) * max(1.0, abs(total)):
+        return []
+    return [
+        f"the exponents sum to {found:.9g} and the map's own determinant to {total:.9g}: "
+        "tangents have lost their precision"
+    ]
