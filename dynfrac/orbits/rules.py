@@ -7,7 +7,8 @@ place of its usual quantity. Some examples::
     threshold:0.1@test_loss     the last test loss is at most 0.1
     accuracy:0.9                the last accuracy on the test data is above 0.9
 
-`dynfrac.orbits.criteria` holds the rules, `dynfrac.orbits.records` their contract.
+The rules are in `dynfrac.orbits.criteria` (whole curves), `dynfrac.orbits.levels` (last values) and
+`dynfrac.orbits.escapes` (leaving), their contract in `dynfrac.orbits.records`.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from dynfrac.orbits.criteria import AccuracyRule as AccuracyRule
-from dynfrac.orbits.criteria import BoundedRule as BoundedRule
 from dynfrac.orbits.criteria import CurveMeanRule as CurveMeanRule
 from dynfrac.orbits.criteria import PublishedRule as PublishedRule
-from dynfrac.orbits.criteria import ThresholdRule as ThresholdRule
+from dynfrac.orbits.escapes import BoundedRule as BoundedRule
+from dynfrac.orbits.escapes import ParityRule as ParityRule
+from dynfrac.orbits.levels import AccuracyRule as AccuracyRule
+from dynfrac.orbits.levels import ThresholdRule as ThresholdRule
 from dynfrac.orbits.records import AbstractRule as AbstractRule
 from dynfrac.orbits.records import Ends as Ends
 from dynfrac.orbits.records import Record as Record
@@ -43,6 +45,7 @@ _KINDS = {
     "published": _Kind(PublishedRule, "published[:TAIL]", "tail", int, "a whole TAIL"),
     "curve-mean": _Kind(CurveMeanRule, "curve-mean"),
     "bounded": _Kind(BoundedRule, "bounded[:LIMIT]", "limit", float, "a LIMIT > 0"),
+    "parity": _Kind(ParityRule, "parity:LIMIT", "limit", float, "a LIMIT > 0"),
     "threshold": _Kind(ThresholdRule, "threshold:LIMIT", "limit", float, "a LIMIT > 0"),
     "accuracy": _Kind(AccuracyRule, "accuracy:P", "p", float, "a P between 0 and 1"),
 }
@@ -69,6 +72,8 @@ def make_rule(rule: str | AbstractRule | None) -> AbstractRule:
             The mean of all losses is below the first one.
         ``bounded[:LIMIT]``
             No loss is above LIMIT (1e8).
+        ``parity:LIMIT``
+            The first loss above LIMIT is that of an even step. For open maps.
         ``threshold:LIMIT``
             The last loss is at most LIMIT.
         ``accuracy:P``

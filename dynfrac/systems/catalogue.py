@@ -25,7 +25,24 @@ from dynfrac.systems.architectures import (
     architecture_names,
     find_architecture,
 )
-from dynfrac.systems.chaotic_maps import Henon
+from dynfrac.systems.bakers import (
+    Baker,
+    GeneralizedBaker,
+    Horseshoe,
+    KaplanYorkeMap,
+    SkinnyBaker,
+    Solenoid,
+)
+from dynfrac.systems.chaotic_maps import (
+    Cat,
+    CoupledLogistic,
+    Diagonal,
+    Henon,
+    Ikeda,
+    Lozi,
+    StandardMap,
+    Towel,
+)
 from dynfrac.systems.complex_maps import Quadratic
 from dynfrac.systems.datasets import load_data
 from dynfrac.systems.descents import CubicDescent, QuadraticDescent, RippleDescent
@@ -37,7 +54,7 @@ from dynfrac.systems.factories import (
     takes_any_argument,
 )
 from dynfrac.systems.importing import import_callable, is_import_path, with_article
-from dynfrac.systems.interval_maps import Logistic
+from dynfrac.systems.interval_maps import Beta, Gauss, Logistic, SkewTent, Tent, TwoScaleTent
 from dynfrac.systems.optimizers import MEANINGS
 from dynfrac.systems.published import published_map
 from dynfrac.systems.recipes import TRAINING_ARGUMENTS, choose_sizes, training_map
@@ -62,7 +79,25 @@ def _quadratic_descent(
 
 _MAPS: dict[str, tuple[Factory, str]] = {
     "logistic": (Logistic, "x' = r x (1 - x)"),
+    "tent": (Tent, "x' = slope min(x, 1 - x); a repeller beyond slope 2"),
+    "skew-tent": (SkewTent, "a tent with its peak anywhere"),
+    "beta": (Beta, "x' = b x mod 1"),
+    "gauss": (Gauss, "x' = 1 / x mod 1"),
+    "two-scale-tent": (TwoScaleTent, "open tent, a repeller of two scales"),
     "henon": (Henon, "x' = 1 - a x^2 + y, y' = b x"),
+    "lozi": (Lozi, "x' = 1 - a abs(x) + y, y' = b x"),
+    "ikeda": (Ikeda, "z' = a + b z exp(i (kappa - alpha / (1 + abs(z)^2)))"),
+    "standard": (StandardMap, "p' = p + k sin(theta), theta' = theta + p', mod 2 pi"),
+    "cat": (Cat, "x' = 2 x + y, y' = x + y, mod 1"),
+    "linear": (Diagonal, "x' = a x, y' = b y"),
+    "coupled-logistic": (CoupledLogistic, "two logistic maps; converged once they are one"),
+    "towel": (Towel, "Roessler's folded towel, three dimensions"),
+    "baker": (Baker, "folded baker's map, cut at split"),
+    "generalized-baker": (GeneralizedBaker, "baker's map of two contractions, a multifractal"),
+    "skinny-baker": (SkinnyBaker, "baker's map onto a line times a Cantor set"),
+    "kaplan-yorke": (KaplanYorkeMap, "x' = 2 x mod 1, y' = contraction y + cos(4 pi x)"),
+    "solenoid": (Solenoid, "an angle that doubles and a disc that shrinks"),
+    "horseshoe": (Horseshoe, "open map of the square, a Cantor set times another"),
     "quadratic": (Quadratic, "z' = z^2 + c in the complex plane"),
     "gd-quadratic": (_quadratic_descent, "gradient descent or heavy ball on a quadratic"),
     "gd-cubic": (CubicDescent, "gradient descent on the double well (w^2 - 1)^2 / 4"),

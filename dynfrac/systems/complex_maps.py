@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from dynfrac.systems.abstract import AbstractMap, Hparams
+from dynfrac.systems.coordinates import point
 
 
 @final
@@ -33,12 +34,12 @@ class Quadratic(AbstractMap):
 
     def init(self, hparams: Hparams) -> Any:
         """Return (z_re, z_im)."""
-        return jnp.stack([jnp.asarray(hparams["z_re"]), jnp.asarray(hparams["z_im"])])
+        return point(hparams["z_re"], hparams["z_im"])
 
     def step(self, state: Any, hparams: Hparams, t: ArrayLike) -> Any:
         """Return z^2 + c."""
         x, y = state
-        return jnp.stack([x * x - y * y + hparams["c_re"], 2 * x * y + hparams["c_im"]])
+        return point(x * x - y * y + hparams["c_re"], 2 * x * y + hparams["c_im"])
 
     def observe(self, state: Any, hparams: Hparams) -> Any:
         """Return abs(z)."""

@@ -12,6 +12,7 @@ from dynfrac.orbits.rules import (
     AccuracyRule,
     BoundedRule,
     CurveMeanRule,
+    ParityRule,
     PublishedRule,
     ThresholdRule,
     close_record,
@@ -58,6 +59,13 @@ def bounded(losses, limit):
     return not out.any(), left, losses > limit
 
 
+def parity(losses, limit):
+    out = ~np.isfinite(losses) | (losses > limit)
+    left = out.argmax() + 1 if out.any() else len(losses)
+    even = out.any() and out.argmax() % 2 == 0
+    return even, -left if even else left, losses > limit
+
+
 def threshold(losses, limit):
     reached = np.isfinite(losses) & (losses <= limit)
     close = [1 if r else limit / x if np.isfinite(x) else 0 for r, x in zip(reached, losses)]  # noqa: B905
@@ -78,6 +86,8 @@ FORMULAS = {
     "curve-mean": curve_mean,
     "bounded": lambda losses: bounded(losses, 1e8),
     "bounded:1.5": lambda losses: bounded(losses, 1.5),
+    "parity:1.5": lambda losses: parity(losses, 1.5),
+    "parity:30": lambda losses: parity(losses, 30.0),
     "threshold:0.1": lambda losses: threshold(losses, 0.1),
     "threshold:3": lambda losses: threshold(losses, 3.0),
     "accuracy:0.9": lambda values: accuracy(values, 0.9),
@@ -202,6 +212,12 @@ def test_published_status_and_escape_time(name, status, t_escape):
         (BoundedRule(2.0), [3.0, 0.0, 0.0], Status.ESCAPED, 1, 0),
         (BoundedRule(2.0), [0.0, np.inf, np.nan], Status.NOT_FINITE, 2, 1),
         (BoundedRule(2.0), [0.0, -np.inf, 0.0], Status.NOT_FINITE, 2, 1),
+        (ParityRule(2.0), [1.0, 2.0, 2.0], Status.BOUNDED, 3, -1),
+        (ParityRule(2.0), [3.0, 0.0, 0.0], Status.CONVERGED, -1, 0),
+        (ParityRule(2.0), [0.0, 3.0, 0.0], Status.ESCAPED, 2, 1),
+        (ParityRule(2.0), [0.0, np.nan, 0.0], Status.NOT_FINITE, 2, 1),
+        (ParityRule(2.0), [0.0, 0.0, np.inf], Status.CONVERGED, -3, 2),
+        (ParityRule(2.0), [0.0, 0.0, 3.0, np.inf], Status.CONVERGED, -3, 2),
         (ThresholdRule(0.5), [0.25, 0.25], Status.CONVERGED, -1, -1),
         (ThresholdRule(0.5), [2.0, np.nan, 0.5], Status.CONVERGED, -3, 1),
         (ThresholdRule(0.5), [0.25, 0.5, 1.0, 2.0], Status.BOUNDED, 3.75, -1),
@@ -241,6 +257,8 @@ def test_fewer_steps_than_the_tail_average_over_all_of_them():
         ("bounded:2@norm", BoundedRule(2.0, "norm"), "bounded:2@norm"),
         ("bounded:1234567.125", BoundedRule(1234567.125), "bounded:1234567.125"),
         ("bounded:inf", BoundedRule(np.inf), "bounded:inf"),
+        ("parity:0.5", ParityRule(0.5), "parity:0.5"),
+        ("parity:1@reach", ParityRule(1.0, "reach"), "parity:1@reach"),
         ("threshold:1e-1", ThresholdRule(0.1), "threshold:0.1"),
         ("threshold:0.1@test_loss", ThresholdRule(0.1, "test_loss"), "threshold:0.1@test_loss"),
         ("threshold:0.1@loss", ThresholdRule(0.1), "threshold:0.1"),
@@ -278,6 +296,7 @@ def test_what_is_watched_is_part_of_the_rule():
         ("curve-mean", "the mean of all losses is below the first loss"),
         ("bounded", "no loss is above 1e+08"),
         ("bounded:1.5@norm", "no norm is above 1.5"),
+        ("parity:1.5@norm", "the first norm above 1.5 is that of an even step"),
         ("curve-mean@norm", "the mean of all norms is below the first norm"),
         ("threshold:0.1@test_loss", "the last test loss is at most 0.1"),
         ("accuracy:0.9", "the last accuracy is above 0.9"),
@@ -294,6 +313,13 @@ def test_the_words_for_the_ends_follow_the_measure(name):
     rule = make_rule(name)
     if name.startswith("bounded"):
         assert rule.ends == ("escaped late", "early", "", "")
+        return
+    if name.startswith("parity"):
+        # Late runs are the farthest from zero on both sides.
+        curves = [np.where(np.arange(40) < k, 0.0, 1e3) for k in (2, 20, 3, 21)]
+        even_early, even_late, odd_early, odd_late = run(rule, curves)[1]
+        assert even_late < even_early < 0 < odd_early < odd_late
+        assert rule.ends == ("left late, odd", "early", "early", "late, even")
         return
     good, bad = (1.0, 0.0) if "accuracy" in name else (1e-3, 4.0)
     # The published tail must be below the first loss, so both arrive before it.
@@ -323,6 +349,10 @@ def test_the_words_for_the_ends_follow_the_measure(name):
         ("published:2.5", "whole TAIL"),
         ("published:0", "TAIL of at least 1"),
         ("curve-mean:3", "takes no number"),
+        ("parity", "write parity:LIMIT with a LIMIT > 0"),
+        ("parity:0", "LIMIT > 0"),
+        ("parity:inf", "a finite LIMIT"),
+        ("parity:1@accuracy", "judges losses"),
         ("threshold", "write threshold:LIMIT with a LIMIT > 0"),
         ("threshold:0", "LIMIT > 0"),
         ("accuracy", "write accuracy:P with a P between 0 and 1"),
@@ -351,6 +381,7 @@ def test_the_list_of_rules_is_complete():
         "published[:TAIL]",
         "curve-mean",
         "bounded[:LIMIT]",
+        "parity:LIMIT",
         "threshold:LIMIT",
         "accuracy:P",
     ]

@@ -122,7 +122,7 @@ def test_seeds_draw_other_weights_for_the_same_data():
 @pytest.mark.parametrize(
     ("make", "name", "words"),
     [
-        (make_map, "hennon", "unknown map 'hennon'; did you mean 'henon'? known: gd-cubic, "),
+        (make_map, "hennon", "unknown map 'hennon'; did you mean 'henon'? known: baker, "),
         (make_map, "resnet20", "'resnet20' is an architecture, not a map"),
         (make_map, "mlp", "'mlp' is an architecture, not a map"),
         (make_architecture, "henon", "'henon' is a map, not an architecture"),
