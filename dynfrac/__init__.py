@@ -10,12 +10,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dynfrac.analysis.basin_entropies import BasinEntropy as BasinEntropy
+    from dynfrac.analysis.basin_entropies import basin_entropy as basin_entropy
     from dynfrac.analysis.boxes import box_dimension as box_dimension
     from dynfrac.analysis.estimates import Estimate as Estimate
     from dynfrac.analysis.kaplan_yorke import kaplan_yorke_dimension as kaplan_yorke_dimension
     from dynfrac.analysis.lyapunov import lyapunov_spectrum as lyapunov_spectrum
     from dynfrac.analysis.lyapunov import max_lyapunov as max_lyapunov
     from dynfrac.analysis.spectra import LyapunovSpectrum as LyapunovSpectrum
+    from dynfrac.analysis.uncertainty import uncertainty_exponent as uncertainty_exponent
     from dynfrac.orbits.axes import Axis as Axis
     from dynfrac.orbits.evaluator import evaluate as evaluate
     from dynfrac.orbits.iteration import iterate as iterate
@@ -35,11 +38,13 @@ if TYPE_CHECKING:
 _HOMES = {
     "AbstractMap": "dynfrac.systems.abstract",
     "Axis": "dynfrac.orbits.axes",
+    "BasinEntropy": "dynfrac.analysis.basin_entropies",
     "Estimate": "dynfrac.analysis.estimates",
     "LyapunovSpectrum": "dynfrac.analysis.spectra",
     "Outcomes": "dynfrac.orbits.outcomes",
     "Status": "dynfrac.orbits.outcomes",
     "TrainingMap": "dynfrac.systems.training",
+    "basin_entropy": "dynfrac.analysis.basin_entropies",
     "box_dimension": "dynfrac.analysis.boxes",
     "evaluate": "dynfrac.orbits.evaluator",
     "iterate": "dynfrac.orbits.iteration",
@@ -54,16 +59,19 @@ _HOMES = {
     "open_sweep": "dynfrac.sweeps.runs",
     "sweep": "dynfrac.sweeps.runs",
     "training_map": "dynfrac.systems.recipes",
+    "uncertainty_exponent": "dynfrac.analysis.uncertainty",
 }
 
 __all__ = [
     "AbstractMap",
     "Axis",
+    "BasinEntropy",
     "Estimate",
     "LyapunovSpectrum",
     "Outcomes",
     "Status",
     "TrainingMap",
+    "basin_entropy",
     "box_dimension",
     "evaluate",
     "iterate",
@@ -78,6 +86,7 @@ __all__ = [
     "open_sweep",
     "sweep",
     "training_map",
+    "uncertainty_exponent",
 ]
 
 

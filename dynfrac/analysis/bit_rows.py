@@ -46,6 +46,33 @@ def pack_rows(occupied: np.ndarray, pad: int = 0) -> np.ndarray:
     return shift_rows(words, -(pad % 8)) if pad % 8 else words
 
 
+def unpack_rows(words: np.ndarray, shape: tuple[int, ...], start: int = 0) -> np.ndarray:
+    """Unpack the cells of a box whose first cell has the index `start` along every axis.
+
+    Parameters
+    ----------
+    words : uint64 array
+        As of `pack_rows`.
+    shape : tuple of ints
+        Of the box.
+    start : int
+
+    Returns
+    -------
+    bool array of that shape
+
+    Examples
+    --------
+    >>> unpack_rows(pack_rows(np.ones((2, 3), bool), pad=5), (2, 4), start=5)
+    array([[ True,  True,  True, False],
+           [ True,  True,  True, False]])
+    """
+    rows = words[tuple(slice(start, start + n) for n in shape[:-1])]
+    row_bytes = np.ascontiguousarray(rows).view(np.uint8)
+    bits = np.unpackbits(row_bytes, axis=-1, bitorder="little", count=start + shape[-1])
+    return bits[..., start:].view(bool)
+
+
 def shift_rows(words: np.ndarray, step: int) -> np.ndarray:
     """Move rows of bits: bit i of the result is bit i + step, or empty if there is none.
 
@@ -84,22 +111,21 @@ def count_by_tile(words: np.ndarray, cuts: Sequence[np.ndarray]) -> np.ndarray:
     ----------
     words : uint64 array
         As of `pack_rows`.
-    cuts : sequence of (n_tiles + 1,) int arrays
-        One for each axis, strictly ascending: tile k holds the cells from `cut[k]` on, below
-        `cut[k + 1]`. Along the last axis they are bits.
+    cuts : sequence of (K + 1,) int arrays
+        One for each axis, strictly ascending: part k of the axis holds the cells from `cut[k]` on,
+        below `cut[k + 1]`. Along the last axis they are bits.
 
     Returns
     -------
-    (n_tiles^N,) int array
-        The last axis of the tiles varies fastest.
+    int array of as many axes
+        One count for each tile.
 
     Examples
     --------
     >>> count_by_tile(pack_rows(np.ones((2, 10), bool)), [np.array([0, 2]), np.array([1, 4])])
-    array([6])
+    array([[6]])
     """
-    n_tiles = len(cuts[0]) - 1
-    counts = np.empty((n_tiles,) * len(cuts), dtype=np.int64)
+    counts = np.empty([len(cut) - 1 for cut in cuts], dtype=np.int64)
     rows = tuple(slice(cut[0], cut[-1]) for cut in cuts[:-1])
     for j, (first, last) in enumerate(itertools.pairwise(cuts[-1].tolist())):
         stripe = words[*rows, first // _BITS : -(-last // _BITS)] & _bits_between(first, last)
@@ -107,7 +133,7 @@ def count_by_tile(words: np.ndarray, cuts: Sequence[np.ndarray]) -> np.ndarray:
         for axis, cut in enumerate(cuts[:-1]):
             per_row = np.add.reduceat(per_row, cut[:-1] - cut[0], axis=axis)
         counts[..., j] = per_row
-    return counts.ravel()
+    return counts
 
 
 def _bits_between(first: int, last: int) -> np.ndarray:

@@ -80,32 +80,52 @@ def count_boxes(occupied: np.ndarray, sizes: np.ndarray, n_tiles: int) -> np.nda
     >>> count_boxes(line, np.array([1, 2, 4]), n_tiles=1)
     array([[8., 4., 2.]])
     """
+    cuts = [np.linspace(0, length, n_tiles + 1).astype(int) for length in occupied.shape]
+    counts = np.empty((n_tiles**occupied.ndim, len(sizes)))
+    for k, (touched, start) in enumerate(sliding_windows(occupied, sizes)):
+        counts[:, k] = count_by_tile(touched, [start + cut for cut in cuts]).ravel()
+    return counts / sizes.astype(float) ** occupied.ndim
+
+
+def sliding_windows(occupied: np.ndarray, sizes: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+    """Find all windows that touch the set, size after size.
+
+    Parameters
+    ----------
+    occupied : bool array of 1 or more axes
+    sizes : (S,) int array
+        Sides of the windows, ascending from 1, each at most twice the one before.
+
+    Yields
+    ------
+    touched : uint64 array
+        Rows of bits (`dynfrac.analysis.bit_rows`), one bit for each window.
+    start : int
+        The window with the first cell at its centre has this index along every axis, and the
+        others follow.
+
+    Raises
+    ------
+    ValueError
+        If `sizes` does not start at 1 or leaves out more than a factor of two.
+
+    Notes
+    -----
+    A window of side s is the union of the 2^N windows of side r >= s/2 in its corners, so each
+    size follows from the one before in one pass along each axis. The centre of an even window is
+    the first cell beyond its middle.
+    """
     if sizes[0] != 1 or (sizes[1:] > 2 * sizes[:-1]).any():
         raise ValueError(f"sizes={sizes} leaves gaps; pass box_sizes(largest)")
-    n_axes = occupied.ndim
-    cuts = [np.linspace(0, length, n_tiles + 1).astype(int) for length in occupied.shape]
     pad = int(sizes[-1]) // 2
-    counts = np.empty((n_tiles**n_axes, len(sizes)))
-    for k, (size, touched) in enumerate(_sliding_windows(pack_rows(occupied, pad), sizes)):
-        start = pad - size // 2  # the window around the first cell begins here
-        counts[:, k] = count_by_tile(touched, [start + cut for cut in cuts])
-    return counts / sizes.astype(float) ** n_axes
-
-
-def _sliding_windows(words: np.ndarray, sizes: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield, for each size, which windows touch the set, indexed by their first cell.
-
-    A window of side s is the union of the 2^N windows of side r >= s/2 in its corners, so each
-    size follows from the one before in one pass along each axis.
-    """
-    side, touched = 1, words
+    side, touched = 1, pack_rows(occupied, pad)
     for size in map(int, sizes):
         step = size - side
         if step:
-            for axis in range(words.ndim - 1):
+            for axis in range(occupied.ndim - 1):
                 last = touched.shape[axis] - step
                 ahead = (slice(None),) * axis
                 touched = touched[*ahead, :last] | touched[*ahead, step:]
             touched = touched | shift_rows(touched, step)
         side = size
-        yield size, touched
+        yield touched, pad - size // 2

@@ -128,6 +128,37 @@ def boundary_cells(labels: np.ndarray) -> np.ndarray:
     return mixed
 
 
+def label_codes(labels: np.ndarray) -> tuple[np.ndarray, int]:
+    """Replace labels by their numbers, from zero on, in ascending order.
+
+    Parameters
+    ----------
+    labels : bool or integer array
+        With at most 16 values.
+
+    Returns
+    -------
+    codes : uint8 array of the same shape
+    n_labels : int
+
+    Examples
+    --------
+    >>> label_codes(np.array([7, -3, 7, 900]))
+    (array([1, 0, 1, 2], dtype=uint8), 3)
+    """
+    if labels.dtype == np.bool_:
+        if labels.all() or not labels.any():
+            return np.zeros(labels.shape, np.uint8), 1
+        return labels.view(np.uint8), 2
+    values = _distinct(labels)
+    low, span = values[0], int(values[-1]) - int(values[0])
+    if span >= 2**16:
+        return np.searchsorted(values, labels).astype(np.uint8), len(values)
+    table = np.zeros(span + 1, np.uint8)
+    table[(values - low).astype(int)] = np.arange(len(values))
+    return table[labels - low], len(values)
+
+
 def _real_picture(array: ArrayLike) -> np.ndarray:
     picture = np.asarray(array)
     if picture.ndim == 3 and picture.shape[-1] in (3, 4) and picture.dtype.kind in "uf":
@@ -163,9 +194,16 @@ def _has_few_values(picture: np.ndarray) -> bool:
     """Whether there are at most `MAX_LABELS` distinct integers, without sorting a large picture."""
     if int(picture.max()) - int(picture.min()) < MAX_LABELS:
         return True
+    return len(_distinct(picture)) <= MAX_LABELS
+
+
+def _distinct(picture: np.ndarray) -> np.ndarray:
+    """Return the sorted distinct integers, no more than a few over `MAX_LABELS`, part by part."""
     seen = np.empty(0, picture.dtype)
-    for part in np.array_split(picture.ravel(), math.ceil(picture.size / 2**16)):
+    for part in np.array_split(picture.ravel(), math.ceil(picture.size / 2**18)):
+        if len(seen) and np.isin(part, seen).all():  # for few values much faster than sorting
+            continue
         seen = np.union1d(seen, part)
         if len(seen) > MAX_LABELS:
-            return False
-    return True
+            break
+    return seen

@@ -12,7 +12,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,7 +19,7 @@ from numpy.typing import ArrayLike
 from dynfrac.analysis.bit_rows import count_by_tile, pack_rows, shift_rows
 from dynfrac.analysis.coverings import box_sizes
 from dynfrac.analysis.estimates import Curve, Estimate
-from dynfrac.analysis.labels import as_labels
+from dynfrac.analysis.labels import as_labels, label_codes
 from dynfrac.analysis.scaling import (
     Fit,
     Window,
@@ -260,7 +259,10 @@ def _count_pairs(picture: np.ndarray, distances: np.ndarray) -> tuple[np.ndarray
         np.linspace(margin, length - int(distances[-1]) + margin, n_tiles + 1).astype(int)
         for length in picture.shape
     ]
-    planes = [pack_rows(plane) for plane in _bit_planes(picture)]
+    codes, n_labels = label_codes(picture)
+    # Binary digits of the labels, so that two labels differ if any of their digits does.
+    digits = range((n_labels - 1).bit_length()) if n_labels > 1 else range(1)
+    planes = [pack_rows((codes >> digit) & 1 == 1) for digit in digits]
     differing = np.zeros((n_tiles**picture.ndim, len(distances)))
     for k, distance in enumerate(map(int, distances)):
         for axis in range(picture.ndim):
@@ -268,23 +270,9 @@ def _count_pairs(picture: np.ndarray, distances: np.ndarray) -> tuple[np.ndarray
                 np.bitwise_or, (plane ^ _ahead(plane, axis, distance) for plane in planes)
             )
             first = [cut - (distance // 2 if a == axis else 0) for a, cut in enumerate(cuts)]
-            differing[:, k] += count_by_tile(changed, first)
+            differing[:, k] += count_by_tile(changed, first).ravel()
     lengths = functools.reduce(np.multiply.outer, (np.diff(cut) for cut in cuts))
     return differing, picture.ndim * lengths.ravel().astype(float)
-
-
-def _bit_planes(picture: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the binary digits of the labels, numbered from zero: at most four bool arrays."""
-    if picture.dtype == np.bool_:
-        yield picture
-        return
-    low = picture.min()
-    if int(picture.max()) - int(low) < 256:
-        codes = (picture - low).astype(np.uint8)
-    else:
-        codes = np.searchsorted(np.unique(picture), picture).astype(np.uint8)
-    for digit in range(int(codes.max()).bit_length()):
-        yield (codes >> digit) & 1 == 1
 
 
 def _ahead(words: np.ndarray, axis: int, distance: int) -> np.ndarray:
