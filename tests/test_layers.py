@@ -30,6 +30,7 @@ LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 ANALYSIS_WITH_JAX = {
     "dynfrac.analysis.covariant",
     "dynfrac.analysis.curvature",
+    "dynfrac.analysis.diagrams",
     "dynfrac.analysis.finite_time",
     "dynfrac.analysis.lyapunov",
     "dynfrac.analysis.spectra",

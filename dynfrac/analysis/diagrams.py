@@ -1,0 +1,479 @@
+"""Orbit diagrams: what a map does in the long run over a hyperparameter, with its exponent.
+
+The picture in which period doubling is seen: at every value of a hyperparameter the last values of
+an observable, and the largest Lyapunov exponent with its error.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, final
+
+import numpy as np
+
+from dynfrac.analysis.verdicts import FINITE_TIME, GROWTH, NEUTRAL, REST, average
+from dynfrac.orbits.axes import Axis, check_axes
+from dynfrac.orbits.columns import columns_of
+from dynfrac.orbits.iteration import Progress, check_count, prepare
+from dynfrac.orbits.outcomes import Status
+from dynfrac.orbits.tails import TailRunner, Tails, choose_observable
+from dynfrac.systems.abstract import AbstractMap, check_ranges, resolve_hparams
+from dynfrac.systems.numerics import choose_dtype, hparam_dtype, precision
+
+N_VALUES = 512
+"""Values of the hyperparameter if the axis does not say how many."""
+
+N_KEEP = 256
+"""Values of the observable that are kept at each, at most, unless more are asked for."""
+
+RETURN = 1e-3
+"""An orbit has come back if it is this much nearer its end than it has been on the way."""
+
+CREEP = 1.5
+"""An orbit creeps if its first step, taken on and on, leads at most this much farther than it got:
+it does not turn."""
+
+LONGEST = 42
+"""The longest period that is looked for: 128 steps hold it three times."""
+
+FOLLOW = ("up", "down")
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class Stretch:
+    """A run of neighbouring values at which the same happens.
+
+    Attributes
+    ----------
+    kind : str
+        ``"period"``, ``"chaotic"``, ``"escaped"``, or ``"unsettled"`` for neither.
+    period : int
+        Of the cycle; 1 for a state that stays; 0 unless `kind` is ``"period"``.
+    low, high : float
+        First and last value of the hyperparameter.
+    n : int
+        How many values.
+    """
+
+    kind: str
+    period: int
+    low: float
+    high: float
+    n: int
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """A place where a new thing begins, as far as the values of the hyperparameter tell.
+
+    Attributes
+    ----------
+    kind : str
+        ``"period"`` or ``"chaotic"``.
+    period : int
+        The new period; 0 for chaos.
+    low, high : float
+        Values between which it begins: the last one before, and the first one of it.
+    """
+
+    kind: str
+    period: int
+    low: float
+    high: float
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class OrbitDiagram:
+    """What a map does in the long run over a hyperparameter.
+
+    Attributes
+    ----------
+    axis : Axis
+        With its number n of points.
+    values : (n,) float array
+        The points of the axis.
+    observable : str
+        What was observed: ``"loss"`` is what the map itself observes.
+    observed : (n, n_keep) float array
+        Its last values. Rows of runs that did not stay bounded are not-a-number.
+    exponents : (n,) float array
+        The largest exponent in nats per step; not-a-number where the run did not stay bounded,
+        minus infinity on a superstable orbit.
+    stderr : (n,) float array
+        Its standard error, as `dynfrac.analysis.verdicts.average` has it.
+    periods : (n,) int array
+        Steps after which the orbit comes back, 1 if it stays where it is; 0 where none was found.
+    status : (n,) uint8 array
+        `BOUNDED`, `ESCAPED` (finite, but what the map observes passed 1e8 times its first value, or
+        1e8 if that is larger) or `NOT_FINITE`.
+    n_steps, n_transient : int
+        Steps averaged, and steps before them.
+    flags : tuple of str
+        What to know before quoting numbers.
+    conditions : dict
+        Map, fixed hyperparameters, dtype, lanes, seed, device and versions.
+    """
+
+    axis: Axis
+    values: np.ndarray
+    observable: str
+    observed: np.ndarray
+    exponents: np.ndarray
+    stderr: np.ndarray
+    periods: np.ndarray
+    status: np.ndarray
+    n_steps: int
+    n_transient: int
+    flags: tuple[str, ...]
+    conditions: dict[str, Any]
+
+    @property
+    def bounded(self) -> np.ndarray:
+        """(n,) bool array: where the run stayed bounded."""
+        return self.status == Status.BOUNDED
+
+    @property
+    def chaotic(self) -> np.ndarray:
+        """(n,) bool array: the exponent is above three standard errors, and above 0.01."""
+        return self.bounded & (self.exponents > np.maximum(3 * self.stderr, NEUTRAL))
+
+    @property
+    def stretches(self) -> tuple[Stretch, ...]:
+        """Runs of neighbouring values at which the same happens, in the order of the axis."""
+        kinds = [
+            ("escaped", 0)
+            if not bounded
+            else ("chaotic", 0)
+            if chaotic
+            else ("period", int(period))
+            if period
+            else ("unsettled", 0)
+            for bounded, chaotic, period in zip(
+                self.bounded, self.chaotic, self.periods, strict=True
+            )
+        ]
+        starts = [i for i in range(len(kinds)) if i == 0 or kinds[i] != kinds[i - 1]]
+        return tuple(
+            Stretch(*kinds[i], float(self.values[i]), float(self.values[stop - 1]), stop - i)
+            for i, stop in zip(starts, [*starts[1:], len(kinds)], strict=True)
+        )
+
+    @property
+    def cascade(self) -> tuple[Change, ...]:
+        """Where each doubling of the period is first seen, and where chaos is.
+
+        The periods are those of the first settled stretch times 1, 2, 4, ... in this order, up to
+        the first chaotic value.
+        """
+        changes: list[Change] = []
+        chaotic = np.flatnonzero(self.chaotic)
+        end = int(chaotic[0]) if chaotic.size else len(self.values)
+        settled = np.flatnonzero(self.periods[:end] * self.bounded[:end])
+        if settled.size:
+            period = 2 * int(self.periods[settled[0]])
+            previous = settled[0]
+            for i in settled:
+                if self.periods[i] == period:
+                    before, here = (float(self.values[j]) for j in (previous, i))
+                    changes.append(Change("period", period, before, here))
+                    period *= 2
+                previous = i
+        if chaotic.size:
+            before = [i for i in range(end) if self.bounded[i]][-1:]
+            low = self.values[before[0]] if before else math.nan
+            changes.append(Change("chaotic", 0, float(low), float(self.values[end])))
+        return tuple(changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every field, with the stretches and the cascade, and status by name."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {
+            **fields,
+            "axis": dataclasses.asdict(self.axis),
+            "status": [Status(code).name.lower() for code in self.status],
+            "stretches": [dataclasses.asdict(stretch) for stretch in self.stretches],
+            "cascade": [dataclasses.asdict(change) for change in self.cascade],
+        }
+
+
+def orbit_diagram(
+    map_: AbstractMap,
+    axis: Axis,
+    hparams: Mapping[str, Any] | None = None,
+    *,
+    observable: str | Callable[[Any, Any], Any] | None = None,
+    n_steps: int,
+    n_transient: int | None = None,
+    n_keep: int | None = None,
+    follow: str | None = None,
+    seed: int = 0,
+    dtype: str | None = None,
+    on_progress: Progress | None = None,
+) -> OrbitDiagram:
+    """Orbits of a map over a hyperparameter in the long run, with the largest exponent.
+
+    Parameters
+    ----------
+    map_ : AbstractMap
+    axis : Axis
+        The hyperparameter and its values; 512 of them if the axis does not say how many.
+    hparams : mapping of str to float, optional
+        The others; the rest take their defaults.
+    observable : str or callable, optional
+        What is drawn: what the map observes (``"loss"``, the default), a metric of the map, a
+        coordinate of its phase space (``"x0"``, ``"x1"``, ...), or a function
+        ``f(state, hparams) -> real scalar`` that jax can trace.
+    n_steps : int
+        Steps over which the exponent is averaged, at least 1.
+    n_transient : int, optional
+        Steps before them, in which the orbit settles and the tangent turns; `n_steps` when absent.
+    n_keep : int, optional
+        Values of the observable that are kept, the last ones before the end; at most `n_steps`, and
+        when absent at most 256.
+    follow : {"up", "down"}, optional
+        Start every run where its neighbour ended, going up or down the axis, instead of at the
+        map's own initial state: the attractor is followed, and where the two directions differ
+        there is hysteresis. Runs then come one after the other, which is slower.
+    seed : int, default 0
+        Of the tangent, the same for every run.
+    dtype : {"float64", "float32"}, optional
+        By default the map's `preferred_dtype`, or float64 if it has none.
+    on_progress : callable, optional
+        Called with (run-steps done, run-steps in all).
+
+    Returns
+    -------
+    OrbitDiagram
+
+    Raises
+    ------
+    ValueError
+        If there is not one axis, the map lacks its hyperparameter or the observable, or a number
+        is out of range.
+
+    Notes
+    -----
+    An orbit has period p if after p, 2 p and 3 p steps it is a thousand times nearer to where it
+    ended than it was at its farthest, or if it rests; p is at most 42. Below a doubling the orbit
+    settles slowly, from side to side, and counts as unsettled where its multiplier is within some
+    10 / n of -1 after n steps. The period is that of the state, not of the observable.
+
+    The exponent's error is the standard error with autocorrelation where increments fluctuate, and
+    a bound on the periodic remainder along a cycle.
+
+    Examples
+    --------
+    >>> from dynfrac.systems.interval_maps import Logistic
+    >>> diagram = orbit_diagram(Logistic(), Axis("r", 2.9, 3.5, 4), n_steps=1000)
+    >>> diagram.periods
+    array([1, 2, 2, 4])
+    """
+    axis = _check_axis(map_, axis, hparams)
+    n_transient, n_keep = _check_counts(n_steps, n_transient, n_keep)
+    if follow is not None and follow not in FOLLOW:
+        raise ValueError(f"follow={follow!r} is not understood; choose up or down, or leave it out")
+    real = choose_dtype(map_, dtype)
+    values = axis.points()
+    check_ranges(map_, {axis.name: values})
+    with precision():
+        problem = prepare(
+            map_, {**(hparams or {}), axis.name: values[0]}, dtype, differentiate=True
+        )
+    runner = TailRunner(
+        map_,
+        choose_observable(map_, observable, problem.space.dimension),
+        1 if follow else len(values),
+        n_steps=n_steps,
+        n_transient=n_transient,
+        n_keep=n_keep,
+        seed=seed,
+        real=real,
+    )
+    columns = columns_of(
+        resolve_hparams(map_, {**(hparams or {}), axis.name: values}), hparam_dtype(real)
+    )
+    report = _Reporter(on_progress, len(values) * (n_transient + n_steps))
+    parts = _follow(runner, columns, follow, report) if follow else _spread(runner, columns, report)
+    rows = _Rows(*map(np.concatenate, zip(*parts, strict=True)))
+    if follow == "down":
+        rows = _Rows(*(row[::-1] for row in rows))
+    conditions = {
+        **problem.conditions(),
+        "hparams": {k: v for k, v in problem.values.items() if k != axis.name},
+        "lanes": runner.lanes,
+        "seed": seed,
+        "follow": follow,
+    }
+    return OrbitDiagram(
+        axis=axis,
+        values=values,
+        observable=runner.observable.name,
+        observed=rows.observed,
+        exponents=rows.exponents,
+        stderr=rows.stderr,
+        periods=rows.periods,
+        status=rows.status,
+        n_steps=n_steps,
+        n_transient=n_transient,
+        flags=_flags(rows.status, rows.doubts, n_steps),
+        conditions=conditions,
+    )
+
+
+def find_period(returns: np.ndarray) -> int:
+    """Return the period of an orbit from how near it comes back to where it was.
+
+    Parameters
+    ----------
+    returns : (m,) float array
+        Distance after 1, ..., m steps.
+
+    Returns
+    -------
+    int
+        The first p with distances after p, 2 p and 3 p steps that are below a thousandth of the
+        largest one, for 3 p <= m and p <= 42; 1 for an orbit that rests, or creeps along a line;
+        else 0.
+
+    Examples
+    --------
+    >>> find_period(np.array([1.0, 1e-6] * 8))
+    2
+    """
+    m = len(returns)
+    if m < 3 or not np.all(np.isfinite(returns)):
+        return 0
+    farthest = returns.max()
+    if farthest < REST or m * returns[0] < CREEP * returns[-1]:
+        return 1
+    near = returns < RETURN * farthest
+    for period in range(1, min(LONGEST, m // 3) + 1):
+        if np.all(near[period - 1 : 3 * period : period]):
+            return period
+    return 0
+
+
+def _check_axis(map_: AbstractMap, axis: Axis, hparams: Mapping[str, Any] | None) -> Axis:
+    """Return the axis with its number of points, or say why it cannot be one."""
+    if not isinstance(axis, Axis):
+        given = len(axis) if isinstance(axis, Sequence) and not isinstance(axis, str) else 0
+        if given > 1:
+            raise ValueError(
+                f"{given} axes were given and an orbit diagram has one; sweep over two instead"
+            )
+        raise ValueError(f"axis={axis!r} is no axis; pass one, such as Axis('lr', 0.8, 2.0)")
+    check_axes([axis], list(map_.defaults))
+    if axis.name in (hparams or {}):
+        raise ValueError(f"{axis.name} is fixed and the axis too; drop one of them")
+    return axis if axis.n is not None else dataclasses.replace(axis, n=axis.default_n(N_VALUES))
+
+
+def _check_counts(n_steps: int, n_transient: int | None, n_keep: int | None) -> tuple[int, int]:
+    """Return transient and kept values, defaults filled in."""
+    check_count("n_steps", n_steps, least=1)
+    n_transient = n_steps if n_transient is None else n_transient
+    check_count("n_transient", n_transient, least=0)
+    n_keep = min(n_steps, N_KEEP) if n_keep is None else n_keep
+    check_count("n_keep", n_keep, least=1)
+    if n_keep > n_steps:
+        raise ValueError(f"n_keep={n_keep} values are more than n_steps={n_steps} steps; keep less")
+    return n_transient, n_keep
+
+
+@final
+class _Reporter:
+    """Adds up what is done."""
+
+    def __init__(self, on_progress: Progress | None, total: int) -> None:
+        self.on_progress = on_progress
+        self.total = total
+        self.done = 0
+
+    def __call__(self, steps: int) -> None:
+        self.done += steps
+        if self.on_progress is not None:
+            self.on_progress(self.done, self.total)
+
+
+def _spread(
+    runner: TailRunner, columns: dict[str, np.ndarray], report: Callable[[int], None]
+) -> list[_Rows]:
+    """Run all values from the map's own initial states, in groups that fit into memory."""
+    n = len(next(iter(columns.values())))
+    groups = [slice(i, i + runner.group) for i in range(0, n, runner.group)]
+    return [
+        _reduce(runner({name: column[group] for name, column in columns.items()}, None, report))
+        for group in groups
+    ]
+
+
+def _follow(
+    runner: TailRunner,
+    columns: dict[str, np.ndarray],
+    direction: str,
+    report: Callable[[int], None],
+) -> list[_Rows]:
+    """Run one value after the other, each from where the one before ended."""
+    n = len(next(iter(columns.values())))
+    states = None
+    parts = []
+    for i in range(n) if direction == "up" else reversed(range(n)):
+        one = {name: column[i : i + 1] for name, column in columns.items()}
+        tails = runner(one, states, report)
+        parts.append(_reduce(tails))
+        states = tails.states if parts[-1].status[0] == Status.BOUNDED else None
+    return parts
+
+
+class _Rows(NamedTuple):
+    """What an orbit diagram holds of some values, one row each, and doubts about the exponents."""
+
+    observed: np.ndarray
+    exponents: np.ndarray
+    stderr: np.ndarray
+    periods: np.ndarray
+    status: np.ndarray
+    doubts: np.ndarray
+
+
+def _reduce(tails: Tails) -> _Rows:
+    """Make numbers of the ends of some runs."""
+    n = len(tails.alive)
+    status = np.full(n, Status.BOUNDED, np.uint8)
+    limit = GROWTH * np.maximum(1.0, np.abs(tails.first))
+    status[~(np.abs(tails.last) <= limit)] = Status.ESCAPED
+    status[~tails.alive] = Status.NOT_FINITE
+    exponents, stderr = np.full((2, n), math.nan)
+    periods = np.zeros(n, int)
+    doubts = np.empty(n, object)
+    for i in range(n):
+        doubts[i] = ()
+        if status[i] == Status.BOUNDED:
+            averages = average(tails.increments[i][:, None])
+            exponents[i], stderr[i] = averages.exponents[0], averages.stderr[0]
+            periods[i] = find_period(tails.returns[i])
+            doubts[i] = averages.flags
+    bounded = (status == Status.BOUNDED)[:, None]
+    observed = np.where(bounded, tails.observed, math.nan)
+    return _Rows(observed, exponents, stderr, periods, status, doubts)
+
+
+def _flags(status: np.ndarray, doubts: np.ndarray, n_steps: int) -> tuple[str, ...]:
+    """Say what was left out, and at how many values each doubt stands."""
+    n = len(status)
+    flags = []
+    if escaped := int(np.sum(status != Status.BOUNDED)):
+        flags.append(f"{escaped} of {n} runs escaped or stopped being finite and are left out")
+    if n_steps < FINITE_TIME:
+        flags.append(
+            f"finite-time exponents: averages over {n_steps} steps, fewer than {FINITE_TIME}"
+        )
+    counts = Counter(doubt for some in doubts for doubt in some)
+    flags += [f"at {count} of {n} values: {doubt}" for doubt, count in counts.items()]
+    return tuple(flags)
