@@ -15,6 +15,9 @@ Z95 = 1.959963984540054
 N_RESAMPLES = 1000
 """Bootstrap resamples behind the interval."""
 
+MOST_BLOCKS = 1000
+"""More than these, of several long orbits, cost time and add nothing."""
+
 LEAST_BLOCKS = 16
 """Fewer blocks than this say too little about their scatter."""
 
@@ -90,7 +93,7 @@ def kaplan_yorke_dimension(
 
     Notes
     -----
-    *From increments*: they are cut into blocks of sqrt(n) steps, within which they may be
+    *From increments*: they are cut into blocks of sqrt(n) steps or more, within which they may be
     correlated with each other and over time, and 1000 times as many blocks are drawn anew as there
     are. The standard error is the scatter of the dimension over these resamples, the interval
     covers 95 % of them. A flag says if they fall between different integers.
@@ -166,10 +169,11 @@ def kaplan_yorke_dimension(
 def _resampled(increments: Sequence[np.ndarray], values: np.ndarray) -> np.ndarray:
     """Return (N_RESAMPLES, k) exponents from resampled blocks, or none if there are too few."""
     blocks = []
+    n_rows = sum(map(len, increments))
     for rows in increments:
-        length = math.isqrt(len(rows))
+        length = max(math.isqrt(len(rows)), n_rows // MOST_BLOCKS)
         count = len(rows) // length if length else 0
-        if count:
+        if count > 0:
             blocks.append(rows[: count * length].reshape(count, length, -1).mean(axis=1))
     means = np.concatenate(blocks) if blocks else np.empty((0, len(values)))
     n = len(means)

@@ -192,7 +192,7 @@ def max_lyapunov(
 
     Examples
     --------
-    >>> from dynfrac.systems.toys import CubicDescent
+    >>> from dynfrac.systems.descents import CubicDescent
     >>> estimate = max_lyapunov(CubicDescent(), {"lr": 0.9}, n_steps=1000)
     >>> round(float(estimate), 6), estimate.flags[-1]
     (-0.223144, 'the orbit is no chaotic one; verdict: fixed point')

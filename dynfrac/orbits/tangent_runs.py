@@ -181,7 +181,9 @@ def increments_of(plan: Plan, now: Checkpoint) -> list[np.ndarray]:
     """Return the (n, k) increments of each orbit up to a checkpoint, as far as it was finite."""
     shape = (0, len(now.stopped_at), np.shape(now.frames)[1])
     rows = np.concatenate([np.empty(shape), *now.increments])
-    return [rows[:n, lane] for lane, n in enumerate(_averaged(plan, now))]
+    # Each orbit's numbers side by side in memory: they are summed many times over.
+    rows = np.ascontiguousarray(np.moveaxis(rows, 1, 0))
+    return [rows[lane, :n] for lane, n in enumerate(_averaged(plan, now))]
 
 
 def _averaged(plan: Plan, now: Checkpoint) -> np.ndarray:

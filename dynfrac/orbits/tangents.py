@@ -79,8 +79,10 @@ def propagate(
     # Cut on the device: the buffer is longer than most stretches.
     kept = np.asarray(increments[: stop - t], np.float64)
     counts = np.asarray(counts)
-    taken = np.arange(stop - t)[:, None] < counts
-    return states, frames, np.where(taken[..., None], kept, np.nan), t + counts
+    if np.any(counts < stop - t):
+        taken = np.arange(stop - t)[:, None] < counts
+        kept = np.where(taken[..., None], kept, np.nan)
+    return states, frames, kept, t + counts
 
 
 def _propagate_on_host(

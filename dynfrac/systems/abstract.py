@@ -49,7 +49,7 @@ class AbstractMap(struct.PyTreeNode, abc.ABC):
     The inexact (floating-point) leaves of the state are the phase space; integer leaves such as an
     optimizer's step counter are clock, not state, and are left out of every tangent space.
 
-    Eight attributes are optional, and read with `getattr`:
+    Ten attributes are optional, and read with `getattr`:
 
     `rule`
         Name of the outcome rule used when none is asked for, such as ``"bounded:2"``
@@ -71,6 +71,10 @@ class AbstractMap(struct.PyTreeNode, abc.ABC):
     `metrics(state, hparams) -> dict of str to real scalar`
         What may be recorded at the end of a run, or watched by a rule, besides the observation.
         Not-a-number once the run is doomed.
+    `stability_threshold(hparams) -> float or None`
+        Curvature of the observed loss above which a minimum repels, such as 2 / lr.
+    `exponent_sum(hparams) -> float or None`
+        Sum of all Lyapunov exponents where it is known beforehand: the mean of ln abs(det J).
     """
 
     @property

@@ -10,6 +10,7 @@ from typing import Any, final
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from jax.typing import ArrayLike
 
@@ -75,6 +76,20 @@ class QuadraticDescent(AbstractMap):
         """
         momentum = hparams["momentum"] if self.heavy_ball else 0.0
         return (2 + 2 * momentum) / hparams["lr"]
+
+    def exponent_sum(self, hparams: Hparams) -> float:
+        """Return ln abs(b) for every weight of heavy ball, the sum of ln abs(1 - lr h_i) if plain.
+
+        Parameters
+        ----------
+        hparams : dict of str to real scalar
+        """
+        eigenvalues = np.asarray(self.eigenvalues)
+        factors = 1 - hparams["lr"] * eigenvalues
+        if self.heavy_ball:
+            factors = np.full(len(eigenvalues), hparams["momentum"])
+        with np.errstate(divide="ignore"):  # minus infinity where a direction is annihilated
+            return float(np.sum(np.log(np.abs(factors))))
 
 
 @final

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, final
 
@@ -13,6 +14,7 @@ from jax.typing import ArrayLike
 
 from dynfrac.systems.abstract import AbstractMap, Hparams, unknown_name
 from dynfrac.systems.batches import AbstractBatches, Dataset, FullBatch, MinibatchStream
+from dynfrac.systems.chains import PARTS
 from dynfrac.systems.losses import LabelNoise, accuracy, first_rows, weighted_mean
 from dynfrac.systems.models import AbstractModel
 from dynfrac.systems.numerics import DTYPES, cast_floats, is_inexact
@@ -264,6 +266,29 @@ class TrainingMap(AbstractMap):
         if self.optimizer.name == "momentum":
             return (2 + 2 * float(hparams["momentum"])) / lr
         return None
+
+    def exponent_sum(self, hparams: Hparams) -> float | None:
+        """Sum of all Lyapunov exponents: P ln(momentum) for heavy ball with P weights, on any loss.
+
+        The step shears twice and scales the buffer, so its determinant is momentum^P whatever the
+        gradient is; learning rates of layers, minibatches and schedules change nothing. None where
+        the determinant is no constant.
+        """
+        parts = self.optimizer.name.split("+")
+        # Before the rule a part changes what is added to the buffer; after it, what is moved.
+        after = parts[parts.index("momentum") + 1 :] if "momentum" in parts else parts
+        if any(part not in PARTS or PARTS[part].kind != "schedule" for part in after):
+            return None
+        if "momentum" not in parts or not self.model.slaved_stats:
+            return None
+        weights = jax.tree.leaves(jax.eval_shape(self.init, hparams).params)
+        count = sum(
+            w.size * (2 if jnp.issubdtype(w.dtype, jnp.complexfloating) else 1)
+            for w in weights
+            if is_inexact(w)
+        )
+        momentum = abs(float(hparams["momentum"]))
+        return count * math.log(momentum) if momentum else -math.inf
 
     @property
     def _largest_batch(self) -> int | None:
