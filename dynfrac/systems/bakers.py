@@ -39,6 +39,7 @@ class Baker(AbstractMap):
 
     rule = "bounded:1e8"
     dtypes = ("float64",)
+    ranges = {"split": (0.0, 1.0)}
 
     @property
     def defaults(self) -> dict[str, float]:
@@ -86,6 +87,7 @@ class GeneralizedBaker(AbstractMap):
 
     rule = "bounded:1e8"
     dtypes = ("float64",)
+    ranges = {"split": (0.0, 1.0), "left": (0.0, 1.0), "right": (0.0, 1.0)}
 
     @property
     def defaults(self) -> dict[str, float]:
@@ -135,6 +137,7 @@ class SkinnyBaker(AbstractMap):
 
     rule = "bounded:1e8"
     dtypes = ("float64",)
+    ranges = {"contraction": (0.0, 0.5), "split": (0.0, 1.0)}
 
     @property
     def defaults(self) -> dict[str, float]:
@@ -182,6 +185,7 @@ class KaplanYorkeMap(AbstractMap):
 
     rule = "bounded:1e8"
     dtypes = ("float64",)
+    ranges = {"contraction": (0.0, 1.0), "split": (0.0, 1.0)}
 
     @property
     def defaults(self) -> dict[str, float]:
@@ -224,6 +228,7 @@ class Solenoid(AbstractMap):
 
     rule = "bounded:1e8"
     dtypes = ("float64",)
+    ranges = {"contraction": (0.0, 0.5), "split": (0.0, 1.0)}
 
     @property
     def defaults(self) -> dict[str, float]:
@@ -276,6 +281,7 @@ class Horseshoe(AbstractMap):
     """
 
     rule = "parity:0.5"
+    ranges = {"expansion": (2.0, math.inf), "contraction": (0.0, 0.5)}
 
     @property
     def defaults(self) -> dict[str, float]:

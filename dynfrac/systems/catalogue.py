@@ -33,6 +33,7 @@ from dynfrac.systems.bakers import (
     SkinnyBaker,
     Solenoid,
 )
+from dynfrac.systems.basins import CantorCurve, GrebogiOttYorke, Pendulum
 from dynfrac.systems.chaotic_maps import (
     Cat,
     CoupledLogistic,
@@ -43,7 +44,7 @@ from dynfrac.systems.chaotic_maps import (
     StandardMap,
     Towel,
 )
-from dynfrac.systems.complex_maps import Quadratic
+from dynfrac.systems.complex_maps import Magnet, Newton, Quadratic
 from dynfrac.systems.datasets import load_data
 from dynfrac.systems.descents import CubicDescent, QuadraticDescent, RippleDescent
 from dynfrac.systems.factories import (
@@ -99,6 +100,11 @@ _MAPS: dict[str, tuple[Factory, str]] = {
     "solenoid": (Solenoid, "an angle that doubles and a disc that shrinks"),
     "horseshoe": (Horseshoe, "open map of the square, a Cantor set times another"),
     "quadratic": (Quadratic, "z' = z^2 + c in the complex plane"),
+    "newton": (Newton, "Newton's method for z^degree = 1"),
+    "magnet": (Magnet, "z' = ((z^2 + q - 1) / (2 z + q - 2))^2, a magnet of type I"),
+    "grebogi-ott-yorke": (GrebogiOttYorke, "an angle with two attractors, basins of border 1.8"),
+    "pendulum": (Pendulum, "friction and a periodic push, seen once in each period"),
+    "cantor-curve": (CantorCurve, "a Cantor set times a curve, a border of known dimension"),
     "gd-quadratic": (_quadratic_descent, "gradient descent or heavy ball on a quadratic"),
     "gd-cubic": (CubicDescent, "gradient descent on the double well (w^2 - 1)^2 / 4"),
     "gd-ripple": (RippleDescent, "gradient descent on x^2 (1 + eps cos(2 pi x / lam))"),

@@ -47,7 +47,7 @@ class Henon(AbstractMap):
 
     def exponent_sum(self, hparams: Hparams) -> float:
         """Return ln abs(b), the sum of both exponents at every step."""
-        return math.log(abs(hparams["b"]))
+        return _log_abs(hparams["b"])
 
 
 @final
@@ -85,7 +85,7 @@ class Lozi(AbstractMap):
 
     def exponent_sum(self, hparams: Hparams) -> float:
         """Return ln abs(b), the sum of both exponents at every step."""
-        return math.log(abs(hparams["b"]))
+        return _log_abs(hparams["b"])
 
 
 @final
@@ -126,7 +126,7 @@ class Ikeda(AbstractMap):
 
     def exponent_sum(self, hparams: Hparams) -> float:
         """Return 2 ln abs(b), the sum of both exponents at every step."""
-        return 2 * math.log(abs(hparams["b"]))
+        return 2 * _log_abs(hparams["b"])
 
 
 @final
@@ -240,7 +240,7 @@ class Diagonal(AbstractMap):
 
     def exponents(self, hparams: Hparams) -> tuple[float, ...]:
         """Return both exponents, the larger first."""
-        logs = [math.log(abs(hparams[name])) for name in ("a", "b")]
+        logs = [_log_abs(hparams[name]) for name in ("a", "b")]
         return max(logs), min(logs)
 
 
@@ -260,6 +260,7 @@ class CoupledLogistic(AbstractMap):
     """
 
     rule = "threshold:1e-9"
+    ranges = {"coupling": (0.0, 1.0)}
 
     @property
     def defaults(self) -> dict[str, float]:
@@ -285,7 +286,7 @@ class CoupledLogistic(AbstractMap):
         factor = 2 * abs(1 - 2 * hparams["coupling"])
         if hparams["r"] != 4:
             raise ValueError(f"r={hparams['r']} has no formula for this exponent; it needs r=4")
-        return math.log(factor) if factor > 0 else -math.inf
+        return _log_abs(factor)
 
 
 @final
@@ -326,3 +327,8 @@ class Towel(AbstractMap):
     def observe(self, state: Any, hparams: Hparams) -> Any:
         """Return the Euclidean norm."""
         return jnp.sqrt(jnp.sum(state**2))
+
+
+def _log_abs(factor: Any) -> float:
+    """Return ln abs(factor); minus infinity of 0, where a direction is annihilated."""
+    return math.log(abs(factor)) if factor else -math.inf

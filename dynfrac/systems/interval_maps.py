@@ -71,6 +71,7 @@ class Tent(AbstractMap):
 
     rule = "parity:0.5"
     dtypes = ("float64",)
+    ranges = {"slope": (0.0, math.inf)}
 
     @property
     def defaults(self) -> dict[str, float]:
@@ -119,6 +120,7 @@ class TwoScaleTent(AbstractMap):
     """
 
     rule = "parity:0.5"
+    ranges = {"left": (0.0, 1.0), "right": (0.0, 1.0)}
 
     @property
     def defaults(self) -> dict[str, float]:
@@ -172,6 +174,7 @@ class SkewTent(AbstractMap):
     """
 
     rule = "bounded:1e8"
+    ranges = {"peak": (0.0, 1.0)}
 
     @property
     def defaults(self) -> dict[str, float]:
@@ -210,6 +213,7 @@ class Beta(AbstractMap):
     """
 
     rule = "bounded:1e8"
+    ranges = {"b": (1.0, math.inf)}
 
     @property
     def defaults(self) -> dict[str, float]:
