@@ -73,14 +73,14 @@ def cantor_set(n: int, *, seed: int = 0, ratio: float = 1 / 3, weight: float = 0
     """
     rng = _generator(n, seed)
     points = _self_similar(n, rng, [ratio, ratio], [0, 1 - ratio], [weight, 1 - weight])
-    return points.real[:, None]
+    return np.real(points)[:, None]
 
 
 def sierpinski_gasket(n: int, *, seed: int = 0) -> np.ndarray:
     """Draw points of an equilateral Sierpinski gasket of side 1, (n, 2); see `segment`."""
     corners = np.array([0, 1, 0.5 + 0.5j * _ROOT3])
     points = _self_similar(n, _generator(n, seed), [0.5] * 3, corners / 2, [1 / 3] * 3)
-    return np.column_stack([points.real, points.imag])
+    return _plane(points)
 
 
 def koch_curve(n: int, *, seed: int = 0) -> np.ndarray:
@@ -89,7 +89,7 @@ def koch_curve(n: int, *, seed: int = 0) -> np.ndarray:
     factors = [1 / 3, turn, turn.conjugate(), 1 / 3]
     shifts = [0, 1 / 3, 1 / 3 + turn, 2 / 3]
     points = _self_similar(n, _generator(n, seed), factors, shifts, [0.25] * 4)
-    return np.column_stack([points.real, points.imag])
+    return _plane(points)
 
 
 def generalized_baker(
@@ -110,8 +110,8 @@ def generalized_baker(
     """
     rng = _generator(n, seed)
     x = rng.random(n)
-    y = _self_similar(n, rng, [left, right], [0, 1 - right], [split, 1 - split]).real
-    return np.column_stack([x, y])
+    y = _self_similar(n, rng, [left, right], [0, 1 - right], [split, 1 - split])
+    return np.column_stack([x, np.real(y)])
 
 
 def skinny_baker(n: int, *, seed: int = 0, contraction: float = 1 / 3) -> np.ndarray:
@@ -150,7 +150,7 @@ def horseshoe(
     """
     rng = _generator(n, seed)
     columns = [
-        _self_similar(n, rng, [ratio, ratio], [0, 1 - ratio], [0.5, 0.5]).real
+        np.real(_self_similar(n, rng, [ratio, ratio], [0, 1 - ratio], [0.5, 0.5]))
         for ratio in (1 / expansion, contraction)
     ]
     return np.column_stack(columns)
@@ -178,7 +178,7 @@ def solenoid(n: int, *, seed: int = 0, contraction: float = 0.25) -> np.ndarray:
     for power in range(_generations(contraction)):
         past = (past + rng.integers(0, 2, n)) / 2
         place += 0.5 * contraction**power * np.exp(2j * math.pi * past)
-    return np.column_stack([angle, place.real, place.imag])
+    return np.column_stack([angle, _plane(place)])
 
 
 def brownian_graph(n: int, *, seed: int = 0, hurst: float = 0.5) -> np.ndarray:
@@ -251,7 +251,7 @@ def apollonian_gasket(n: int, *, seed: int = 0, smallest: float | None = None) -
     n : int
     seed : int
     smallest : float, optional
-        Radius of the smallest circles that are drawn. Default: n^(-1/1.3057), at which there is
+        Radius of the smallest circles drawn. Default: (n + 1)^(-1/1.3057), at which there is
         one circle for every two or three points.
 
     Returns
@@ -261,13 +261,13 @@ def apollonian_gasket(n: int, *, seed: int = 0, smallest: float | None = None) -
         circle; what is shorter than that is arcs, of dimension 1.
     """
     rng = _generator(n, seed)
-    smallest = n ** (-1 / _APOLLONIAN) if smallest is None else smallest
-    if not 0 < smallest < 1:
+    least = (n + 1) ** (-1 / _APOLLONIAN) if smallest is None else float(smallest)
+    if not 0 < least < 1:
         raise ValueError(f"smallest={smallest} draws no circle; pass a radius between 0 and 1")
-    centers, radii = _apollonian_circles(smallest)
+    centers, radii = _apollonian_circles(least)
     chosen = rng.choice(len(radii), n, p=radii / radii.sum())
     points = centers[chosen] + radii[chosen] * np.exp(2j * math.pi * rng.random(n))
-    return np.column_stack([points.real, points.imag])
+    return _plane(points)
 
 
 def known_dimension(sampler: str, q: float = 0.0, **arguments: float) -> float:
@@ -337,6 +337,11 @@ SPECTRA: Mapping[str, Callable[..., float]] = {
     "apollonian_gasket": lambda q, smallest: _APOLLONIAN if q == 0 else math.nan,
 }
 """Every sampler, with its dimension D_q as a function of q and the sampler's arguments."""
+
+
+def _plane(points: np.ndarray) -> np.ndarray:
+    """Return complex points as points of the plane, (n, 2)."""
+    return np.column_stack([np.real(points), np.imag(points)])
 
 
 def _generator(n: int, seed: int) -> np.random.Generator:
