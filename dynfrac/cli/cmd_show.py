@@ -17,6 +17,7 @@ from dynfrac.orbits.rules import AbstractRule, make_rule
 from dynfrac.plots.trainability import (
     plot_accuracy,
     plot_boundary,
+    plot_exponent,
     plot_final_loss,
     plot_measure,
     plot_status,
@@ -35,6 +36,7 @@ FIELDS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "test_loss": (plot_test_loss, ("test_loss", "status")),
     "accuracy": (plot_accuracy, ("accuracy", "status")),
     "train_accuracy": (partial(plot_accuracy, data="training"), ("train_accuracy", "status")),
+    "lyapunov": (plot_exponent, ("lyapunov", "status")),
     "boundary": (plot_boundary, ("status",)),
 }
 WIDEST = 92
@@ -81,7 +83,7 @@ def command(
     yellow to red; a key says what the ends mean, which depends on the rule. Cells that are not
     computed yet are hatched. The other fields are the outcome, the number of the loss at which a
     run escaped, the last loss, the boundary of the converged runs, and, if the sweep recorded them,
-    test loss and accuracies.
+    test loss, accuracies and the largest Lyapunov exponent.
 
     \b
     Example:

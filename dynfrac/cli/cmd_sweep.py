@@ -90,7 +90,8 @@ class _Task:
     "--record",
     metavar="NAME",
     multiple=True,
-    help="A metric to keep of every run, repeatable; none for none.  [default: all there are]",
+    help="A metric to keep of every run, or lyapunov, the largest exponent; repeatable; none for "
+    "none.  [default: the map's metrics]",
 )
 @click.option(
     "--dtype",
@@ -139,6 +140,10 @@ def command(
 
     Besides the hyperparameters that `dynfrac list` has, label_noise, seed, batch_size and n_steps
     can be axes; the last three run over whole numbers.
+
+    --record lyapunov keeps the largest finite-time Lyapunov exponent of every run, for a few times
+    the work and without a change of any other outcome; --rule threshold:0@lyapunov takes its sign
+    for what converged means.
 
     \b
     Example:
@@ -240,7 +245,7 @@ def _named_task(
 
 
 def _choose_record(given: tuple[str, ...], task: _Task, different_lengths: bool) -> tuple[str, ...]:
-    """Return the metrics to record: those asked for, the preset's, or all there are."""
+    """Return the metrics to record: those asked for, the preset's, or all that the map has."""
     if given:
         names = tuple(name for text in given for name in text.split(","))
         if "none" in names and len(names) > 1:

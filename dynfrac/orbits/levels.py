@@ -15,6 +15,7 @@ from jax.typing import ArrayLike
 from dynfrac.orbits.criteria import CEILING
 from dynfrac.orbits.records import AbstractRule, Ends
 from dynfrac.orbits.wording import (
+    EXPONENT,
     refuse_unless,
     watch_a_loss,
     watched_words,
@@ -31,6 +32,10 @@ class ThresholdRule(AbstractRule):
     not finite). That of all others is 1 + sum(c_t), where the closeness c_t is 1 for a loss that is
     at most `limit`, limit / L_t for one above and 0 for one that is not finite. A run is over the
     limit of divergence where a loss exceeds 1e6 times the first one, as in the published rule.
+
+    It can watch the largest Lyapunov exponent too, ``threshold:0@lyapunov``: converged are the runs
+    along which a small change has died out. No exponent is over a limit, and a run has none any
+    more once it is not finite.
     """
 
     limit: float = struct.field(pytree_node=False)
@@ -38,8 +43,10 @@ class ThresholdRule(AbstractRule):
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense."""
-        refuse_unless(self.limit > 0, self, "a LIMIT > 0")
-        watch_a_loss(self)
+        of_exponents = self.watch == EXPONENT
+        refuse_unless(self.limit > 0 or (of_exponents and self.limit == 0), self, "a LIMIT > 0")
+        if not of_exponents:
+            watch_a_loss(self)
 
     @property
     def name(self) -> str:
@@ -57,8 +64,8 @@ class ThresholdRule(AbstractRule):
         return Ends("came close", "stayed far", "fast", "slowly")
 
     def exceeds(self, loss: jax.Array, first: jax.Array) -> jax.Array:
-        """Whether loss / first is above 1e6."""
-        return loss / first > CEILING
+        """Whether loss / first is above 1e6; never for exponents."""
+        return (loss / first > CEILING) & (self.watch != EXPONENT)
 
     def start(self, n: int) -> Any:
         """Return the running numbers of a level."""

@@ -26,10 +26,11 @@ from jax.typing import ArrayLike
 
 from dynfrac.orbits.kernels import Readings, doomed, equal_bits, initial_states
 from dynfrac.orbits.phase import phase_space
+from dynfrac.orbits.wording import EXPONENT
 from dynfrac.systems.abstract import AbstractMap, Hparams
 from dynfrac.systems.numerics import DTYPES
 
-LYAPUNOV = "lyapunov"
+LYAPUNOV = EXPONENT
 """Name under which the exponent is recorded and watched."""
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dynfrac.orbits.records import AbstractRule
 
+EXPONENT = "lyapunov"
+"""What watches the largest Lyapunov exponent, which any map has."""
+
 
 def write_name(kind: str, number: float | None, watch: str, usual: str = "loss") -> str:
     """Write the name of a rule, ``KIND[:NUMBER][@WATCH]``.
@@ -29,7 +32,7 @@ def write_number(number: float) -> str:
 
 def watched_words(rule: AbstractRule) -> tuple[str, str]:
     """Return what a rule watches in words: one of them, and many."""
-    one = rule.watch.replace("_", " ")
+    one = "exponent" if rule.watch == EXPONENT else rule.watch.replace("_", " ")
     return one, one + ("es" if one.endswith("s") else "s")
 
 
@@ -40,7 +43,11 @@ def refuse_unless(possible: bool, rule: AbstractRule, need: str) -> None:
 
 
 def watch_a_loss(rule: AbstractRule) -> None:
-    """Refuse an accuracy: it grows where a loss falls."""
+    """Refuse an accuracy, which grows where a loss falls, and an exponent, which has a sign."""
+    if rule.watch == EXPONENT:
+        raise ValueError(
+            f"rule {rule.name} judges losses and {rule.watch} is none; use threshold:0@lyapunov"
+        )
     if "accuracy" in rule.watch:
         raise ValueError(
             f"rule {rule.name} judges losses and {rule.watch} is none; watch loss or test_loss, "

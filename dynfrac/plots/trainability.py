@@ -33,6 +33,7 @@ _PUBLISHED = matplotlib.colormaps["Spectral"]
 _PUBLISHED_ENDS = PublishedRule().ends
 _PALE = "#d5e4ee"
 _PALE_RED = "#f6dcc8"
+_NO_EXPONENT = "0.8"
 
 _STATUS_STYLE: dict[Status, tuple[str, Any]] = {
     Status.CONVERGED: ("converged", _PUBLISHED(0.9)),
@@ -191,6 +192,42 @@ def plot_accuracy(
     return canvas.ax
 
 
+def plot_exponent(
+    exponent: np.ndarray, status: np.ndarray, axes: Sequence[Axis], **frame: Unpack[Frame]
+) -> Axes:
+    """Draw the largest finite-time Lyapunov exponent, with the boundary of the converged runs.
+
+    Parameters
+    ----------
+    exponent : (ny, nx) or (nx,) float array
+        In nats per step. Blue where small changes die out, red where they grow, pale at zero; the
+        scale is symmetric and ends at the 98th percentile of the sizes of the runs that neither
+        escaped nor became not finite. Minus infinity takes the last blue.
+    status, axes, **frame
+        As in `plot_measure`.
+
+    Notes
+    -----
+    Runs that escaped have the mean up to there, which is mostly beyond the scale. Cells of the
+    lattice whose corners do not all have one label are black, as in `plot_boundary`.
+    """
+    canvas = open_canvas(status, axes, **frame)
+    kept = canvas.done & np.isin(status, (Status.CONVERGED, Status.BOUNDED)) & np.isfinite(exponent)
+    known = kept if kept.any() else canvas.done & np.isfinite(exponent)
+    limit = float(np.percentile(np.abs(exponent[known]), 98)) if known.any() else 0.0
+    limit = limit or 1e-3  # all exponents may be zero
+    shown = np.where(canvas.done, np.clip(exponent, -limit, limit), np.nan)
+    image = canvas.draw(shown, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    canvas.add_colour_bar(image, "largest exponent (nats per step)")
+    none = canvas.done & np.isnan(exponent)
+    canvas.fill(none, _NO_EXPONENT)
+    edge = _edge_cells(canvas)
+    canvas.fill(edge, "black", margin=0.0)
+    entries: list[tuple[str, Any, np.ndarray | None]] = [("no finite step", _NO_EXPONENT, none)]
+    canvas.add_legend([("boundary", "black", None)] * bool(edge.any()) + entries)
+    return canvas.ax
+
+
 def plot_boundary(status: np.ndarray, axes: Sequence[Axis], **frame: Unpack[Frame]) -> Axes:
     """Draw the boundary between converged runs and all others; parameters as in `plot_measure`.
 
@@ -201,9 +238,7 @@ def plot_boundary(status: np.ndarray, axes: Sequence[Axis], **frame: Unpack[Fram
     done, converged = canvas.done, status == Status.CONVERGED
     classes = ListedColormap([_PALE_RED, _PALE])
     canvas.draw(np.where(done, converged, np.nan), cmap=classes, vmin=0, vmax=1)
-    labels, known = (np.repeat(a[None], 2, axis=0) if a.ndim == 1 else a for a in (converged, done))
-    edge = boundary_cells(labels) & known[:-1, :-1] & ~boundary_cells(known)
-    # A cell of the lattice lies between the points that are its corners.
+    edge = _edge_cells(canvas)
     canvas.fill(edge, "black", margin=0.0)
     entries = [
         ("converged", _PALE, converged),
@@ -211,6 +246,16 @@ def plot_boundary(status: np.ndarray, axes: Sequence[Axis], **frame: Unpack[Fram
     ]
     canvas.add_legend(entries + [("boundary", "black", None)] * bool(edge.any()), beside=True)
     return canvas.ax
+
+
+def _edge_cells(canvas: Canvas) -> np.ndarray:
+    """Return the cells between computed points whose corners do not all have the same label.
+
+    A cell of the lattice lies between the points that are its corners: draw it without a margin.
+    """
+    pair = canvas.status == Status.CONVERGED, canvas.done
+    labels, known = (np.repeat(a[None], 2, axis=0) if a.ndim == 1 else a for a in pair)
+    return boundary_cells(labels) & known[:-1, :-1] & ~boundary_cells(known)
 
 
 def _plot_loss(loss: np.ndarray, canvas: Canvas, label: str) -> Axes:

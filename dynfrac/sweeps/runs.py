@@ -200,7 +200,8 @@ def sweep(
     every : int, default 1
         Steps per recorded loss, as in `dynfrac.evaluate`.
     record : sequence of str
-        Metrics of the map, such as ``"test_loss"``, to keep of every run.
+        Metrics of the map, such as ``"test_loss"``, to keep of every run, or ``"lyapunov"``, the
+        largest finite-time exponent, as in `dynfrac.evaluate`.
     dtype : {"float64", "float32", "bfloat16"}, optional
         The map's preferred one, else float64, when absent.
     lanes : int, optional
