@@ -63,13 +63,13 @@ class GrebogiOttYorke(AbstractMap):
 class CantorCurve(AbstractMap):
     """An open map of the line over a curve through the plane, with a border of known dimension.
 
-    Hyperparameters are the place `x0`, `y0` in the unit square and the lengths `left` and `right`
+    Hyperparameters are the place `x`, `y` in the unit square and the lengths `left` and `right`
     of the branches, positive and of sum below 1. The state is the scalar u, observed as its
     distance from 1/2.
 
     Notes
     -----
-    The orbit starts at u = 0.02 + 0.96 frac(x0 + 0.37 y0 + 0.08 sin(2 pi y0)) and is stretched,
+    The orbit starts at u = 0.02 + 0.96 frac(x + 0.37 y + 0.08 sin(2 pi y)) and is stretched,
     `u' = u / left` on the left and `u' = 1 - (1 - u) / right` on the right, until it leaves [0, 1];
     the label is the parity of that step. The border is a Cantor set times a smooth curve, of
     dimension 1.8097556 at 0.45 and 0.40, hard to tell from 2 in a picture.
@@ -81,11 +81,11 @@ class CantorCurve(AbstractMap):
     @property
     def defaults(self) -> dict[str, float]:
         """Two scales, and a place from which the orbit leaves after a few steps."""
-        return {"x0": 0.2, "y0": 0.3, "left": 0.45, "right": 0.40}
+        return {"x": 0.2, "y": 0.3, "left": 0.45, "right": 0.40}
 
     def init(self, hparams: Hparams) -> Any:
         """Return u of the place."""
-        x, y = hparams["x0"], hparams["y0"]
+        x, y = hparams["x"], hparams["y"]
         return 0.02 + 0.96 * wrap(x + 0.37 * y + 0.08 * jnp.sin(2 * math.pi * y))
 
     def step(self, state: Any, hparams: Hparams, t: ArrayLike) -> Any:
