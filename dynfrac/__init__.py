@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from dynfrac.analysis.basin_entropies import BasinEntropy as BasinEntropy
     from dynfrac.analysis.basin_entropies import basin_entropy as basin_entropy
     from dynfrac.analysis.boxes import box_dimension as box_dimension
+    from dynfrac.analysis.diagrams import OrbitDiagram as OrbitDiagram
+    from dynfrac.analysis.diagrams import orbit_diagram as orbit_diagram
     from dynfrac.analysis.estimates import Estimate as Estimate
     from dynfrac.analysis.kaplan_yorke import kaplan_yorke_dimension as kaplan_yorke_dimension
     from dynfrac.analysis.lyapunov import lyapunov_spectrum as lyapunov_spectrum
@@ -41,6 +43,7 @@ _HOMES = {
     "BasinEntropy": "dynfrac.analysis.basin_entropies",
     "Estimate": "dynfrac.analysis.estimates",
     "LyapunovSpectrum": "dynfrac.analysis.spectra",
+    "OrbitDiagram": "dynfrac.analysis.diagrams",
     "Outcomes": "dynfrac.orbits.outcomes",
     "Status": "dynfrac.orbits.outcomes",
     "TrainingMap": "dynfrac.systems.training",
@@ -57,6 +60,7 @@ _HOMES = {
     "make_optimizer": "dynfrac.systems.optimizers",
     "max_lyapunov": "dynfrac.analysis.lyapunov",
     "open_sweep": "dynfrac.sweeps.runs",
+    "orbit_diagram": "dynfrac.analysis.diagrams",
     "sweep": "dynfrac.sweeps.runs",
     "training_map": "dynfrac.systems.recipes",
     "uncertainty_exponent": "dynfrac.analysis.uncertainty",
@@ -68,6 +72,7 @@ __all__ = [
     "BasinEntropy",
     "Estimate",
     "LyapunovSpectrum",
+    "OrbitDiagram",
     "Outcomes",
     "Status",
     "TrainingMap",
@@ -84,6 +89,7 @@ __all__ = [
     "make_optimizer",
     "max_lyapunov",
     "open_sweep",
+    "orbit_diagram",
     "sweep",
     "training_map",
     "uncertainty_exponent",
