@@ -64,9 +64,9 @@ class Tent(AbstractMap):
     Cantor set of dimension ln 2 / ln slope leaves, at the rate ln(slope / 2).
 
     A slope of exactly 2 shifts the bits of x, so that after some 50 steps every orbit is at 0. The
-    default is 2 - 1e-12 instead, which changes the exponent by 5e-13 and keeps the orbit going (a
-    million steps fill a hundred bins evenly, to the scatter of independent points). In float32 that
-    is 2 again: the map runs in float64 only.
+    default is 2 - 1e-10 instead, which changes the exponent by 5e-11 and keeps the orbit going: ten
+    million steps fill 64 bins as evenly as independent points do. In float32 that is 2 again: the
+    map runs in float64 only.
     """
 
     rule = "parity:0.5"
@@ -76,7 +76,7 @@ class Tent(AbstractMap):
     @property
     def defaults(self) -> dict[str, float]:
         """Chaos on the whole interval, to all intents and purposes."""
-        return {"slope": 2 - 1e-12, "x0": 0.3}
+        return {"slope": 2 - 1e-10, "x0": 0.3}
 
     def init(self, hparams: Hparams) -> Any:
         """Return the scalar x0."""
@@ -209,7 +209,7 @@ class Beta(AbstractMap):
     Notes
     -----
     The exponent is ln b (Renyi 1957). If b is a power of 2 the map shifts bits and every orbit soon
-    ends at 0; 2 - 1e-12 has the exponent ln 2 - 5e-13 and does not.
+    ends at 0; 2 - 1e-10 has the exponent ln 2 - 5e-11 and does not.
     """
 
     rule = "bounded:1e8"
