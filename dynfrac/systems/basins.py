@@ -112,8 +112,8 @@ class Pendulum(AbstractMap):
 
     Parameters
     ----------
-    n_substeps : int, default 60
-        Runge-Kutta steps of fourth order within one period. At 60 a period is exact to 1e-5.
+    n_substeps : int, default 100
+        Runge-Kutta steps of fourth order within one period. At 100 a period is exact to 1e-5.
 
     Notes
     -----
@@ -123,7 +123,7 @@ class Pendulum(AbstractMap):
     dimension of about 1.8 (Grebogi, Ott and Yorke, Science 238, 1987).
     """
 
-    n_substeps: int = struct.field(pytree_node=False, default=60)
+    n_substeps: int = struct.field(pytree_node=False, default=100)
 
     rule = "threshold:1"
 
