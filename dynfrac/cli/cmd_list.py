@@ -12,6 +12,7 @@ import click
 from dynfrac.cli.output import print_json
 from dynfrac.cli.sources import training_arguments
 from dynfrac.orbits.rules import RULE_FORMS
+from dynfrac.orbits.wording import write_number
 from dynfrac.systems.abstract import unknown_name
 from dynfrac.systems.catalogue import (
     HYPERPARAMETERS,
@@ -193,4 +194,4 @@ def _value(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return ",".join(map(_value, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return write_number(value) if isinstance(value, float) else str(value)

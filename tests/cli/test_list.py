@@ -76,3 +76,10 @@ def test_an_unknown_kind_is_refused_in_one_sentence(run):
     assert (status, out) == (2, "")
     assert err.startswith("error: unknown kind 'map'; did you mean 'maps'? known: architectures, ")
     assert err.count("\n") == 1
+
+
+def test_defaults_are_listed_as_they_can_be_typed(run):
+    # A slope of 2 would be another map: in binary arithmetic its orbits end.
+    text = run("list", "maps")[1]
+    assert "slope=1.9999999999 x0=0.3" in text
+    assert "r=4 x0=0.3" in text
