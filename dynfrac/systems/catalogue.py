@@ -55,7 +55,15 @@ from dynfrac.systems.factories import (
     takes_any_argument,
 )
 from dynfrac.systems.importing import import_callable, is_import_path, with_article
-from dynfrac.systems.interval_maps import Beta, Gauss, Logistic, SkewTent, Tent, TwoScaleTent
+from dynfrac.systems.interval_maps import (
+    Beta,
+    Gauss,
+    Logistic,
+    MarkusLyapunov,
+    SkewTent,
+    Tent,
+    TwoScaleTent,
+)
 from dynfrac.systems.optimizers import MEANINGS
 from dynfrac.systems.published import published_map
 from dynfrac.systems.recipes import TRAINING_ARGUMENTS, choose_sizes, training_map
@@ -80,6 +88,7 @@ def _quadratic_descent(
 
 _MAPS: dict[str, tuple[Factory, str]] = {
     "logistic": (Logistic, "x' = r x (1 - x)"),
+    "markus-lyapunov": (MarkusLyapunov, "logistic map whose r is a or b, as a word spells it"),
     "tent": (Tent, "x' = slope min(x, 1 - x); a repeller beyond slope 2"),
     "skew-tent": (SkewTent, "a tent with its peak anywhere"),
     "beta": (Beta, "x' = b x mod 1"),

@@ -11,6 +11,7 @@ import math
 from typing import Any, final
 
 import jax.numpy as jnp
+from flax import struct
 from jax.typing import ArrayLike
 
 from dynfrac.systems.abstract import AbstractMap, Hparams
@@ -46,6 +47,53 @@ class Logistic(AbstractMap):
     def step(self, state: Any, hparams: Hparams, t: ArrayLike) -> Any:
         """Return r x (1 - x)."""
         return hparams["r"] * state * (1 - state)
+
+    def observe(self, state: Any, hparams: Hparams) -> Any:
+        """Return abs(x)."""
+        return jnp.abs(state)
+
+
+@final
+class MarkusLyapunov(AbstractMap):
+    """The logistic map whose parameter alternates: `x' = r_t x (1 - x)`, r_t spelt by a word.
+
+    Parameters
+    ----------
+    word : str, default "AB"
+        Of the letters A and B, read again and again: the parameter is `a` at an A, `b` at a B.
+
+    Notes
+    -----
+    Hyperparameters are `a`, `b` in [0, 4] and the start `x0` in [0, 1]; observed is abs(x). The
+    largest Lyapunov exponent over the plane of a and b makes the pictures of Markus (Computers in
+    Physics 4, 1990), and a run counts as converged where it is not positive. It depends on the
+    step as a training run on minibatches does, and on `a` alone if the word has no B. A start at
+    1/2, where the slope is 0, has the exponent minus infinity.
+    """
+
+    word: str = struct.field(pytree_node=False, default="AB")
+
+    rule = "threshold:0@lyapunov"
+    ranges = {"a": (0.0, 4.0), "b": (0.0, 4.0)}
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be read."""
+        if not self.word or set(self.word) - {"A", "B"}:
+            raise ValueError(f"word={self.word!r} cannot be read; spell it with A and B, as in AAB")
+
+    @property
+    def defaults(self) -> dict[str, float]:
+        """A pair of parameters at which orbits settle on a cycle."""
+        return {"a": 3.0, "b": 3.5, "x0": 0.3}
+
+    def init(self, hparams: Hparams) -> Any:
+        """Return the scalar x0."""
+        return hparams["x0"]
+
+    def step(self, state: Any, hparams: Hparams, t: ArrayLike) -> Any:
+        """Return r x (1 - x), with the parameter of this step."""
+        is_a = jnp.asarray([letter == "A" for letter in self.word])[t % len(self.word)]
+        return jnp.where(is_a, hparams["a"], hparams["b"]) * state * (1 - state)
 
     def observe(self, state: Any, hparams: Hparams) -> Any:
         """Return abs(x)."""
