@@ -168,8 +168,10 @@ class OrbitDiagram:
     def cascade(self) -> tuple[Change, ...]:
         """Where each doubling of the period is first seen, and where chaos is.
 
-        The periods are those of the first settled stretch times 1, 2, 4, ... in this order, up to
-        the first chaotic value.
+        The periods are those of the first settled stretch times 2, 4, 8, ... in this order, each
+        between the last value before at which any period was found, and its own first one. Chaos
+        begins between the last value before any exponent is above 0.01 and the first one that is
+        `chaotic`; where there is none before, `low` is not-a-number.
         """
         changes: list[Change] = []
         chaotic = np.flatnonzero(self.chaotic)
@@ -185,8 +187,9 @@ class OrbitDiagram:
                     period *= 2
                 previous = i
         if chaotic.size:
-            before = [i for i in range(end) if self.bounded[i]][-1:]
-            low = self.values[before[0]] if before else math.nan
+            doubtful = np.flatnonzero(self.bounded & (self.exponents > NEUTRAL))[0]
+            calm = np.flatnonzero(self.bounded[:doubtful])
+            low = self.values[calm[-1]] if calm.size else math.nan
             changes.append(Change("chaotic", 0, float(low), float(self.values[end])))
         return tuple(changes)
 
