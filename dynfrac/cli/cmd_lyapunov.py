@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import json
-import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +15,25 @@ import click
 import numpy as np
 
 from dynfrac.analysis.curvature import sharpness
-from dynfrac.analysis.lyapunov import LyapunovSpectrum, default_warmup, lyapunov_spectrum
+from dynfrac.analysis.finite_time import FiniteTimeExponents, finite_time_lyapunov
+from dynfrac.analysis.lyapunov import default_warmup, lyapunov_spectrum
+from dynfrac.analysis.spectra import LyapunovSpectrum
+from dynfrac.cli.checkpoints import CheckpointFile, read_checkpoint
+from dynfrac.cli.exponents import print_growth, print_spectrum
 from dynfrac.cli.output import (
     check_output,
-    echo_flags,
     format_duration,
     jsonable,
     print_json,
-    print_table,
     progress_bar,
 )
 from dynfrac.cli.pairs import parse_numbers
 from dynfrac.cli.sources import make_source, source_options, training_arguments
+from dynfrac.orbits.checkpoints import Checkpoint
 from dynfrac.orbits.iteration import Progress
 from dynfrac.orbits.outcomes import Status
 from dynfrac.systems.abstract import AbstractMap, resolve_hparams
+from dynfrac.systems.iterates import epoch_map
 
 MAP_STEPS = 500_000
 ARCHITECTURE_STEPS = 50
@@ -84,6 +88,41 @@ FIGURES = (".png", ".pdf", ".svg")
     help="Of the initial tangents; that of the weights is --arg seed=N.",
 )
 @click.option(
+    "--tolerance",
+    type=float,
+    metavar="ERROR",
+    help="Stop once every standard error is below this; --steps is then the most that are spent.",
+)
+@click.option(
+    "--starts",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Run from so many starts near the map's own, and compare; 8 or more tell most.",
+)
+@click.option(
+    "--finite-time",
+    "window",
+    type=click.IntRange(min=1),
+    metavar="WINDOW",
+    help="Print the distribution of the exponents over windows of so many steps instead.",
+)
+@click.option(
+    "--statistics",
+    is_flag=True,
+    help="Count running statistics (BatchNorm) as coordinates: each adds the log of its decay.",
+)
+@click.option(
+    "--per-epoch",
+    is_flag=True,
+    help="Take an epoch for one step: exponents are per epoch, and --steps counts epochs.",
+)
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path),
+    help="Keep the run in this file, every 30 s and at Ctrl-C; go on from it if it is there.",
+)
+@click.option(
     "--plot", type=click.Path(path_type=Path), help="Write the figure here, .png, .pdf or .svg."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Write the JSON record here.")
@@ -101,6 +140,12 @@ def command(
     dtype: str | None,
     lr: float | None,
     seed: int,
+    tolerance: float | None,
+    starts: int,
+    window: int | None,
+    statistics: bool,
+    per_epoch: bool,
+    checkpoint: Path | None,
     plot: Path | None,
     out: Path | None,
     as_json: bool,
@@ -120,18 +165,28 @@ def command(
     image_size=14 and batch_norm=false are other choices; `dynfrac list` has them all. A network of
     your own trains on the first 256 digits unless --data says otherwise.
 
+    Standard errors allow for autocorrelation; the column "naive" does not, and stands there for
+    comparison. --starts runs the same from several starts and says if they disagree.
+
     Exit status 1 means that the orbit did not stay finite, so that there are no exponents.
 
     \b
     Example:
       dynfrac lyapunov --map henon --set a=1.4 --set b=0.3
+      dynfrac lyapunov --map henon --tolerance 1e-3 --starts 8
+      dynfrac lyapunov --map logistic --finite-time 100 --plot growth.png
       dynfrac lyapunov --arch resnet20 --lr 0.05 -k 4 --plot spectrum.png
     """
-    for path, option in ((plot, "--plot"), (out, "--out")):
+    for path, option in ((plot, "--plot"), (out, "--out"), (checkpoint, "--checkpoint")):
         if path is not None:
             check_output(path, option)
     if plot is not None and plot.suffix.lower() not in FIGURES:
         raise ValueError(f"--plot {plot} is no figure; end its name in {', '.join(FIGURES)}")
+    if window is not None and (tolerance is not None or checkpoint is not None):
+        other = "--checkpoint" if tolerance is None else "--tolerance"
+        raise click.UsageError(f"--finite-time and {other} exclude each other")
+    if tolerance is not None and not tolerance > 0:
+        raise ValueError(f"--tolerance {tolerance} stops no run; pass a number above 0")
 
     given = training_arguments(arguments, shorthands)
     hparams: dict[str, Any] = dict(parse_numbers("--set", settings))
@@ -143,24 +198,41 @@ def command(
     if warmup is None:
         warmup = default_warmup(steps)
     # A minibatch stream is as long as all of it, or it would repeat without being asked to.
-    whole = transient + warmup + steps
-    map_, _ = make_source(arch, map_name, given, wanted=hparams, steps=whole)
-
-    try:
-        with progress_bar("lyapunov", 1.0) as advance:
+    length = {"epochs" if per_epoch else "steps": transient + warmup + steps}
+    map_, _ = make_source(arch, map_name, given, wanted=hparams, **length)
+    if per_epoch:
+        map_ = epoch_map(map_)
+    options: dict[str, Any] = {
+        "n_transient": transient,
+        "n_warmup": warmup,
+        "n_starts": starts,
+        "slaved": statistics,
+        "seed": seed,
+        "dtype": dtype,
+    }
+    bounded = tolerance is not None
+    with progress_bar("lyapunov", 1.0) as advance:
+        options["on_progress"] = _reporter(advance, transient, announce=not quiet, at_most=bounded)
+        if window is not None:
+            growth = finite_time_lyapunov(
+                map_,
+                hparams,
+                window=window,
+                n_steps=max(steps, window),
+                n_exponents=exponents or 1,
+                **options,
+            )
+            return _finish_growth(name, growth, plot, out, as_json=as_json)
+        with _kept(checkpoint) as options["on_checkpoint"], _explained(checkpoint):
             spectrum = lyapunov_spectrum(
                 map_,
                 hparams,
                 n_steps=steps,
                 n_exponents=exponents,
-                n_transient=transient,
-                n_warmup=warmup,
-                seed=seed,
-                dtype=dtype,
-                on_progress=_reporter(advance, transient, announce=not quiet),
+                atol=tolerance or 0.0,
+                resume=None if checkpoint is None else read_checkpoint(checkpoint),
+                **options,
             )
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("a spectrum keeps nothing; ask for fewer --steps") from None
     curvature = _curvature(map_, hparams, spectrum, dtype)
     record = {"name": name, **spectrum.to_dict(), "sharpness": curvature}
     if out is not None:
@@ -170,11 +242,75 @@ def command(
     if as_json:
         print_json(record)
     else:
-        _print(name, spectrum, curvature)
+        print_spectrum(name, spectrum, curvature)
     return 1 if np.any(np.isnan(spectrum.exponents)) else 0
 
 
-def _reporter(advance: Callable[[float], None], transient: int, *, announce: bool) -> Progress:
+@contextlib.contextmanager
+def _kept(path: Path | None) -> Iterator[Callable[[Checkpoint], None] | None]:
+    """Yield what takes the checkpoints of a run; write the last one, however the run ends.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        With what was kept and how to go on.
+    """
+    if path is None:
+        try:
+            yield None
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                "nothing was kept; --checkpoint FILE keeps what is done, to go on from"
+            ) from None
+        return
+    file = CheckpointFile(path)
+    try:
+        yield file.offer
+    except KeyboardInterrupt:
+        file.write()
+        done = 0 if file.latest is None else file.latest.t
+        raise KeyboardInterrupt(
+            f"{done} steps are kept; the same command goes on from {path}"
+        ) from None
+    file.write()
+
+
+@contextlib.contextmanager
+def _explained(path: Path | None) -> Iterator[None]:
+    """Say of a checkpoint that does not fit which file it is."""
+    try:
+        yield
+    except ValueError as error:
+        if path is None or not str(error).startswith("the checkpoint"):
+            raise
+        words = str(error).removeprefix("the checkpoint ").partition(";")[0]
+        raise ValueError(
+            f"--checkpoint {path} {words}; choose another name or delete it"
+        ) from error
+
+
+def _finish_growth(
+    name: str, growth: FiniteTimeExponents, plot: Path | None, out: Path | None, *, as_json: bool
+) -> int:
+    """Write and print finite-time exponents; return the exit status."""
+    record = {"name": name, **growth.to_dict()}
+    if out is not None:
+        out.write_text(json.dumps(jsonable(record), indent=2) + "\n", encoding="utf-8")
+    if plot is not None and growth.has_value:
+        # Imported here: matplotlib takes longer to import than most spectra take to compute.
+        from dynfrac.plots.spectra import finite_time_figure
+
+        finite_time_figure(growth, title=name).savefig(plot, dpi=200)
+    if as_json:
+        print_json(record)
+    else:
+        print_growth(name, growth)
+    return 0 if growth.has_value else 1
+
+
+def _reporter(
+    advance: Callable[[float], None], transient: int, *, announce: bool, at_most: bool
+) -> Progress:
     """Return a callback that moves the bar and, once it can tell, says how long it will take.
 
     Calls before the tangents start do not count, and the fastest of the next three intervals is
@@ -196,7 +332,7 @@ def _reporter(advance: Callable[[float], None], transient: int, *, announce: boo
             if left > LONG_RUN:
                 click.echo(
                     f"{total} steps at {rate:.2g} s each, compiled: "
-                    f"about {format_duration(left)} to go",
+                    f"{'at most' if at_most else 'about'} {format_duration(left)} to go",
                     err=True,
                 )
 
@@ -223,43 +359,3 @@ def _draw(spectrum: LyapunovSpectrum, path: Path, name: str, *, is_training: boo
 
     label = "training loss" if is_training else None
     spectrum_figure(spectrum, title=name, loss_label=label).savefig(path, dpi=200)
-
-
-def _print(name: str, spectrum: LyapunovSpectrum, curvature: dict[str, Any] | None) -> None:
-    """Print the spectrum for people."""
-    conditions = spectrum.conditions
-    first, stop = spectrum.step_range
-    k, d = len(spectrum.exponents), spectrum.dimension
-    values = " ".join(f"{key}={value:g}" for key, value in conditions["hparams"].items())
-    click.echo(f"{name}  {values}")
-    click.echo(
-        f"{k} of {d} exponents in nats per step, {conditions['dtype']}, "
-        f"{spectrum.n_steps} steps averaged" + (f" ({first} to {stop - 1})" if stop > first else "")
-    )
-    rows = [
-        (
-            j + 1,
-            "-" if math.isnan(value) else f"{value:+.6f}",
-            f"{stderr:.2g}" if math.isfinite(stderr) else "-",
-        )
-        for j, (value, stderr) in enumerate(zip(spectrum.exponents, spectrum.stderr, strict=True))
-    ]
-    print_table(("", "exponent", "stderr"), rows)
-    if k == d and np.all(np.isfinite(spectrum.exponents)):
-        click.echo(f"sum                    {spectrum.exponents.sum():+.9f}")
-    dimension = spectrum.kaplan_yorke
-    if math.isnan(dimension.value):
-        known = f"between {dimension.low:.6g} and {dimension.high:.6g}"
-        text = "unknown" if math.isnan(dimension.low) else known
-    else:
-        text = f"{dimension.value:.4f}, interval {dimension.low:.4f} to {dimension.high:.4f}"
-    click.echo(f"Kaplan-Yorke dimension {text}")
-    period = f" (period {spectrum.period})" if spectrum.period > 1 else ""
-    click.echo(f"verdict                {spectrum.verdict}{period}")
-    if curvature is not None:
-        click.echo(
-            f"sharpness              {curvature['value']:.6g}, unstable above "
-            f"{curvature['threshold']:.6g}"
-        )
-        echo_flags(curvature["flags"])
-    echo_flags(spectrum.flags)

@@ -157,6 +157,18 @@ def _initial_states(
     return over_lanes(lambda h: cast_floats(map_.init(h), real), n_lanes)(hparams)
 
 
+@jax.jit
+def take_lane(trees: Any, lane: Any) -> Any:
+    """Return one lane of a pytree whose leaves have the lanes first."""
+    return jax.tree.map(lambda leaf: leaf[lane], trees)
+
+
+@jax.jit
+def stack_lanes(trees: list[Any]) -> Any:
+    """Return a pytree whose leaves have the lanes first."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
 def over_lanes(function: Callable[..., Any], n_lanes: int) -> Callable[..., Any]:
     """Return a function of one lane as one of all lanes, all arguments and results stacked.
 
@@ -201,8 +213,7 @@ def advance(
     after = []
     reached = np.full(lanes.count, t)
     for lane in range(lanes.count):
-        state = jax.tree.map(lambda leaf, lane=lane: leaf[lane], states)
-        hparams = lanes.hparams_of(lane)
+        state, hparams = take_lane((states, lanes.hparams), lane)
         while alive[lane] and reached[lane] < stop:
             moved, finite = _finite_step(
                 lanes.map_, hparams, lanes.space, state, int(reached[lane])
@@ -212,7 +223,7 @@ def advance(
             state = moved
             reached[lane] += 1
         after.append(state)
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *after), reached
+    return stack_lanes(after), reached
 
 
 @functools.partial(jax.jit, static_argnames=("space",))

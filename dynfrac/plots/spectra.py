@@ -1,4 +1,4 @@
-"""Figure of a Lyapunov spectrum: the exponents with their errors, and how they settled."""
+"""Figures of exponents: a spectrum and how it settled, the distribution of finite-time ones."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from matplotlib.ticker import (
     LogLocator,
     MaxNLocator,
     NullFormatter,
+    NullLocator,
 )
 
-from dynfrac.analysis.lyapunov import LyapunovSpectrum
+from dynfrac.analysis.finite_time import FiniteTimeExponents
+from dynfrac.analysis.spectra import LyapunovSpectrum
 
 N_LINES = 6
 """Exponents whose history is drawn."""
@@ -57,6 +59,68 @@ def spectrum_figure(
         above.set_xlabel("")
         above.tick_params(labelbottom=False)
         _draw_loss(figure.add_subplot(grid[1, 1], sharex=above), spectrum, loss_label)
+    if title is not None:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    return figure
+
+
+def finite_time_figure(growth: FiniteTimeExponents, *, title: str | None = None) -> Figure:
+    """Draw the distribution of finite-time exponents, and how it narrows with the window.
+
+    Parameters
+    ----------
+    growth : FiniteTimeExponents
+        With at least one finished window.
+    title : str, optional
+        What was run.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Not attached to any window; save it with `savefig`.
+    """
+    figure = Figure(figsize=(9.0, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(1.4, 1))
+    n_lines = min(N_LINES, growth.values.shape[1])
+    for j, colour in enumerate(_colours(n_lines)):
+        values = growth.values[:, j]
+        values = values[np.isfinite(values)]
+        if not len(values):
+            continue
+        # As many bars as windows can fill: by their number, not by the extremes among them.
+        bins = int(np.clip(2 * len(values) ** (1 / 3), 5, 60))
+        left.hist(values, bins=bins, color=colour, alpha=0.75, label=f"exponent {j + 1}")
+        left.axvline(growth.mean[j], color=colour, linewidth=1.2, linestyle="--")
+    low, high = left.get_xlim()
+    if low < 0 < high:
+        left.axvline(0.0, color="0.6", linewidth=0.8, zorder=0)
+    left.set_xlabel(f"exponent over {growth.window} steps (nats per step), dashed: mean")
+    left.set_ylabel("windows")
+    if n_lines > 1:
+        left.legend(frameon=False, fontsize=9)
+    for j, colour in enumerate(_colours(n_lines)):
+        # Exponents of a constant sum scatter alike: the later ones stay visible below the first.
+        size = 4 + 2.5 * j
+        right.plot(
+            growth.lengths, growth.sds[:, j], "o-", markersize=size, color=colour, zorder=9 - j
+        )
+    known = np.flatnonzero(growth.sds[:, 0] > 0)
+    if known.size:
+        first = known[0]
+        slope = growth.sds[first, 0] * np.sqrt(growth.lengths[first] / growth.lengths)
+        label = r"like $1/\sqrt{\mathrm{steps}}$"
+        right.plot(growth.lengths, slope, color="0.6", linewidth=1.0, label=label)
+        right.legend(frameon=False, fontsize=9)
+        right.set_xscale("log")
+        right.set_yscale("log")
+        shown = growth.lengths[:: math.ceil(len(growth.lengths) / 6)]
+        right.set_xticks(shown, [str(length) for length in shown])
+        right.xaxis.set_minor_locator(NullLocator())
+        right.yaxis.set_minor_formatter(NullFormatter())
+    right.set_xlabel("steps of a window")
+    right.set_ylabel("standard deviation")
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
     if title is not None:
         figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     return figure

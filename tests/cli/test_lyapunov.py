@@ -1,11 +1,13 @@
 """The command `dynfrac lyapunov`, from its arguments to its exit status."""
 
+import contextlib
 import json
 import math
 
 import numpy as np
 import pytest
 
+from dynfrac.cli import checkpoints
 from dynfrac.cli.main import main
 
 DESCENT = ("--map", "dynfrac.systems.descents:QuadraticDescent")
@@ -127,7 +129,148 @@ def test_an_interrupt_says_what_to_do(capsys, monkeypatch):
 
     monkeypatch.setattr("dynfrac.cli.cmd_lyapunov.lyapunov_spectrum", interrupt)
     assert main(["lyapunov", "--map", "henon"]) == 130
-    assert "fewer --steps" in capsys.readouterr().err
+    assert "--checkpoint FILE keeps what is done" in capsys.readouterr().err
+
+
+HENON = ("--map", "henon", "--steps", "3000", "--starts", "2")
+
+
+@pytest.fixture
+def interrupted(monkeypatch):
+    """Press Ctrl-C after a given number of stretches of a run."""
+
+    def after(n):
+        seen = []
+
+        def stop(*args, **options):
+            def advance(done):
+                seen.append(done)
+                if len(seen) == n:
+                    raise KeyboardInterrupt
+
+            return contextlib.nullcontext(advance)
+
+        monkeypatch.setattr("dynfrac.cli.cmd_lyapunov.progress_bar", stop)
+
+    return after
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(capsys, tmp_path, interrupted, monkeypatch):
+    _, whole = record(capsys, *HENON)
+    file = tmp_path / "run.npz"
+    with monkeypatch.context():
+        interrupted(120)
+        assert main(["lyapunov", *HENON, "--checkpoint", str(file)]) == 130
+    err = capsys.readouterr().err
+    # 20 stretches of 15 steps of warm-up come first.
+    assert f"1800 steps are kept; the same command goes on from {file}" in err
+    assert file.exists() and list(tmp_path.iterdir()) == [file]
+    monkeypatch.undo()
+    steps = []
+    monkeypatch.setattr(
+        "dynfrac.cli.cmd_lyapunov._reporter",
+        lambda *args, **options: lambda done, total: steps.append(done),
+    )
+    status, resumed = record(capsys, *HENON, "--checkpoint", str(file))
+    assert status == 0 and resumed == whole
+    assert steps[0] == 1815
+    # It ended: asked again, it only prints.
+    steps.clear()
+    assert record(capsys, *HENON, "--checkpoint", str(file)) == (0, whole)
+    assert not steps
+
+
+def test_a_checkpoint_is_written_every_now_and_then(capsys, tmp_path, monkeypatch):
+    written = []
+    write = checkpoints.CheckpointFile.write
+    monkeypatch.setattr(
+        checkpoints.CheckpointFile, "write", lambda self: (written.append(self), write(self))
+    )
+    monkeypatch.setattr(checkpoints, "INTERVAL", -1.0)
+    assert record(capsys, *HENON, "--checkpoint", str(tmp_path / "run.npz"))[0] == 0
+    assert len(written) > 200
+    written.clear()
+    monkeypatch.setattr(checkpoints, "INTERVAL", 1000.0)
+    assert record(capsys, *HENON, "--checkpoint", str(tmp_path / "other.npz"))[0] == 0
+    assert len(written) == 1
+
+
+def test_a_checkpoint_of_another_run_or_none_is_refused(capsys, tmp_path):
+    file = tmp_path / "run.npz"
+    assert record(capsys, *HENON, "--checkpoint", str(file))[0] == 0
+    kept = file.read_bytes()
+    assert main(["lyapunov", *HENON, "--set", "a=1.3", "--checkpoint", str(file)]) == 2
+    err = capsys.readouterr().err
+    assert "belongs to another run" in err and str(file) in err and err.count("\n") == 1
+    assert file.read_bytes() == kept
+    file.write_text("not a zip file")
+    assert main(["lyapunov", *HENON, "--checkpoint", str(file)]) == 2
+    assert "is no checkpoint" in capsys.readouterr().err
+
+
+def test_a_tolerance_stops_a_run(capsys):
+    status, result = record(capsys, "--map", "henon", "--tolerance", "5e-3")
+    assert status == 0 and result["n_steps"] < 100_000
+    assert max(result["stderr"]) < 5e-3 and not result["flags"]
+
+
+def test_starts_are_compared_in_the_table(capsys):
+    assert main(["lyapunov", *HENON]) == 0
+    out = capsys.readouterr().out
+    assert "naive" in out and "between" in out and "means over 2 starts" in out
+    assert main(["lyapunov", "--map", "henon", "--steps", "500"]) == 0
+    assert "between" not in capsys.readouterr().out
+
+
+def test_finite_time_exponents_are_a_distribution(capsys, tmp_path):
+    run = ["--map", "henon", "--steps", "4000", "-k", "2", "--finite-time", "50"]
+    status, result = record(capsys, *run, "--plot", str(tmp_path / "growth.png"))
+    assert status == 0 and result["window"] == 50
+    values = np.array(result["values"])
+    assert values.shape == (80, 2)
+    np.testing.assert_allclose(values.mean(axis=0), result["mean"])
+    np.testing.assert_allclose(values.sum(axis=1), math.log(0.3), atol=1e-9)
+    assert (tmp_path / "growth.png").exists()
+    assert main(["lyapunov", *run]) == 0
+    out = capsys.readouterr().out
+    assert "80 of 80 windows of 50 steps" in out and f"{result['mean'][0]:+.6f}" in out
+    lost = ["--map", "logistic", "--set", "r=5", "--steps", "50", "--finite-time", "20"]
+    assert record(capsys, *lost)[0] == 1
+
+
+NET = """
+import numpy as np
+from flax import linen as nn
+from dynfrac import training_map
+
+
+class Net(nn.Module):
+    @nn.compact
+    def __call__(self, x, train):
+        x = nn.BatchNorm(use_running_average=not train, momentum=0.8)(x)
+        return nn.Dense(1)(x)
+
+
+def make(order: str = "fixed", n_epochs: int = 1):
+    rng = np.random.default_rng(0)
+    data = rng.standard_normal((8, 2)), rng.standard_normal((8, 1))
+    return training_map(Net(), data, batch=4, order=order, n_epochs=n_epochs)
+"""
+
+
+def test_statistics_and_epochs(capsys, tmp_path, monkeypatch):
+    (tmp_path / "batch_net.py").write_text(NET)
+    monkeypatch.syspath_prepend(tmp_path)
+    run = ["--arch", "batch_net:make", "--lr", "0.1", "--warmup", "100"]
+    _, plain = record(capsys, *run, "--steps", "100")
+    _, statistics = record(capsys, *run, "--steps", "100", "--statistics")
+    # Two means and two variances, each with ln 0.8.
+    assert statistics["dimension"] == plain["dimension"] + 4
+    total = sum(plain["exponents"]) + 4 * math.log(0.8)
+    assert sum(statistics["exponents"]) == pytest.approx(total, abs=1e-6)
+    _, epochs = record(capsys, *run[:-1], "50", "--steps", "50", "--per-epoch")
+    # Two steps an epoch; the same 200 steps, of which the last 100 are averaged.
+    np.testing.assert_allclose(epochs["exponents"], 2 * np.array(plain["exponents"]), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -148,6 +291,10 @@ def test_an_interrupt_says_what_to_do(capsys, monkeypatch):
         (["--map", "henon", "--plot", "no/where.png"], "no/where.png"),
         (["--map", "henon", "--plot", "figure.xyz"], "end its name in .png"),
         (["--map", "henon", "--out", "."], "--out . is a folder"),
+        (["--map", "henon", "--checkpoint", "no/where.npz"], "--checkpoint no/where.npz"),
+        (["--map", "henon", "--tolerance", "0"], "--tolerance 0.0 stops no run"),
+        (["--map", "henon", "--finite-time", "9", "--tolerance", "1"], "exclude each other"),
+        (["--map", "henon", "--per-epoch"], "Henon has no epochs"),
     ],
 )
 def test_a_mistake_is_one_sentence(capsys, arguments, message):

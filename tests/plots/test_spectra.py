@@ -5,8 +5,9 @@ import io
 import numpy as np
 import pytest
 
+from dynfrac.analysis.finite_time import finite_time_lyapunov
 from dynfrac.analysis.lyapunov import lyapunov_spectrum
-from dynfrac.plots.spectra import spectrum_figure
+from dynfrac.plots.spectra import finite_time_figure, spectrum_figure
 from dynfrac.systems.chaotic_maps import Henon
 from dynfrac.systems.descents import QuadraticDescent
 from dynfrac.systems.interval_maps import Logistic
@@ -39,3 +40,24 @@ def test_a_run_that_blew_up_can_be_drawn(n_steps):
     figure.savefig(io.BytesIO(), format="png")
     if n_steps == 50:
         assert figure.axes[0].texts[0].get_text() == "not finite"
+
+
+def test_finite_time_exponents_are_drawn_with_their_narrowing():
+    growth = finite_time_lyapunov(Henon(), window=20, n_steps=4000, n_exponents=2)
+    left, right = finite_time_figure(growth, title="henon").axes
+    heights = [sum(bar.get_height() for bar in bars) for bars in left.containers]
+    assert heights == [200, 200]
+    for j in range(2):
+        np.testing.assert_array_equal(right.lines[j].get_xdata(), growth.lengths)
+        np.testing.assert_array_equal(right.lines[j].get_ydata(), growth.sds[:, j])
+    assert right.get_xscale() == right.get_yscale() == "log"
+    # Both signs are seen, so zero is marked, beside the two means.
+    marks = sorted(line.get_xdata()[0] for line in left.lines)
+    np.testing.assert_allclose(marks, [growth.mean[1], 0, growth.mean[0]])
+
+
+def test_windows_without_scatter_can_be_drawn():
+    growth = finite_time_lyapunov(QuadraticDescent(), window=20, n_steps=400)
+    finite_time_figure(growth).savefig(io.BytesIO(), format="png")
+    lost = finite_time_lyapunov(Logistic(), {"r": [5.0, 3.9]}, window=20, n_warmup=0)
+    finite_time_figure(lost).savefig(io.BytesIO(), format="png")
