@@ -62,7 +62,7 @@ def titles(monkeypatch):
     return found
 
 
-METRICS = ("test_loss", "accuracy", "train_accuracy")
+METRICS = ("test_loss", "accuracy", "train_accuracy", "lyapunov")
 
 
 @pytest.fixture

@@ -297,3 +297,22 @@ def test_a_minibatch_stream_is_as_long_as_the_runs(run):
     short = ("--arch", "mlp", "--arg", "batch=4", "--x", "lr=0.1:1", "--res", "2", "--steps", "7")
     assert run(*short, "--out", "s.zarr")[0] == 0
     assert open_sweep("s.zarr").spec["map"]["arguments"] == {"batch": 4, "n_steps": 7}
+
+
+def test_the_exponent_is_recorded_and_drawn(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    axes = ("--x", "lr=0.4:2.4:6:linear", "--y", "w0=0.1:1:4")
+    arguments = ("--map", "gd-cubic", *axes, "--steps", "80", "--out", "run.zarr", "--json")
+    assert main(["sweep", *arguments, "--record", "lyapunov"]) == 0
+    result = open_sweep("run.zarr")
+    exponents = result.field("lyapunov")
+    # Settled below 1, chaotic from 1.6 to 2, and gone beyond.
+    assert np.all(exponents[:, :2] < 0) and np.all(exponents[:, 3:] > 0)
+    assert main(["show", "run.zarr", "--field", "lyapunov", "--dpi", "40"]) == 0
+    assert (tmp_path / "run-lyapunov.png").exists()
+    capsys.readouterr()
+    # Whoever did not record it is told how to.
+    main(["sweep", *(w.replace("run.zarr", "plain.zarr") for w in arguments)])
+    capsys.readouterr()
+    assert main(["show", "plain.zarr", "--field", "lyapunov"]) == 2
+    assert "sweep again with --record lyapunov" in capsys.readouterr().err

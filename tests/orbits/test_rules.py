@@ -299,6 +299,7 @@ def test_what_is_watched_is_part_of_the_rule():
         ("parity:1.5@norm", "the first norm above 1.5 is that of an even step"),
         ("curve-mean@norm", "the mean of all norms is below the first norm"),
         ("threshold:0.1@test_loss", "the last test loss is at most 0.1"),
+        ("threshold:0@lyapunov", "the last exponent is at most 0"),
         ("accuracy:0.9", "the last accuracy is above 0.9"),
         ("accuracy:0.9@train_accuracy", "the last train accuracy is above 0.9"),
     ],

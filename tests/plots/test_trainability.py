@@ -17,6 +17,7 @@ from dynfrac.plots.trainability import (
     equalise,
     plot_accuracy,
     plot_boundary,
+    plot_exponent,
     plot_final_loss,
     plot_measure,
     plot_status,
@@ -37,6 +38,9 @@ MEASURE = np.array(
 )
 T_ESCAPE = np.where(STATUS >= 3, 12, -1)
 FINAL_LOSS = np.where(STATUS == 4, np.inf, np.where(STATUS == 0, np.nan, 0.5 + STATUS))
+# Negative where it converged, one of them superstable; far beyond the scale where it escaped.
+EXPONENT = np.select([STATUS == 1, STATUS == 2, STATUS >= 3], [-0.5, 0.25, 40.0], np.nan)
+EXPONENT[0, 1] = -np.inf
 ACCURACY = np.where(STATUS == 4, np.nan, np.where(STATUS == 1, 0.75, 0.1))
 
 DRAWINGS = {
@@ -46,6 +50,7 @@ DRAWINGS = {
     "final_loss": lambda **kw: plot_final_loss(FINAL_LOSS, STATUS, LOG_AXES, **kw),
     "test_loss": lambda **kw: plot_test_loss(FINAL_LOSS, STATUS, LOG_AXES, **kw),
     "accuracy": lambda **kw: plot_accuracy(ACCURACY, STATUS, LOG_AXES, **kw),
+    "lyapunov": lambda **kw: plot_exponent(EXPONENT, STATUS, LOG_AXES, **kw),
     "boundary": lambda **kw: plot_boundary(STATUS, LOG_AXES, **kw),
 }
 
@@ -227,6 +232,30 @@ def test_accuracies_have_a_scale_from_0_to_1(data):
         np.testing.assert_allclose(pixel(ax, x, y), colour, atol=0.01)
     # An escaped run still has an accuracy.
     np.testing.assert_allclose(pixel(ax, LOG_AXES[0].points()[3], 1e-2), viridis(0.1), atol=0.01)
+
+
+def test_exponents_have_a_symmetric_scale_with_the_boundary_on_top():
+    ax = DRAWINGS["lyapunov"]()
+    (image,) = [i for i in ax.images if i.get_cmap().name == "RdBu_r"]
+    assert image.get_clim() == (-0.5, 0.5)
+    shown = np.ma.filled(image.get_array(), np.nan)
+    assert shown[0].tolist() == [-0.5, -0.5, 0.25, 0.5, 0.5]
+    np.testing.assert_array_equal(np.isnan(shown), STATUS == 0)
+    words = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert words[0] == "boundary" and not any("no finite step" in word for word in words)
+    # The edge is that of the boundary's own picture.
+    (edge,) = [i for i in ax.images if i.get_array().shape == (3, 4)]
+    (alone,) = [i for i in DRAWINGS["boundary"]().images if i.get_array().shape == (3, 4)]
+    np.testing.assert_array_equal(np.isnan(edge.get_array()), np.isnan(alone.get_array()))
+
+
+def test_exponents_that_do_not_exist_and_that_are_all_zero():
+    status = np.array([[1, 4], [1, 1]], np.uint8)
+    axes = (Axis("lr", 0.1, 1, 2), Axis("lr_in", 0.1, 1, 2))
+    ax = plot_exponent(np.array([[0.0, np.nan], [0.0, 0.0]]), status, axes)
+    assert "no finite step  25.0 %" in [text.get_text() for text in ax.get_legend().get_texts()]
+    (image,) = [i for i in ax.images if i.get_cmap().name == "RdBu_r"]
+    assert image.get_clim() == (-1e-3, 1e-3)
 
 
 def test_the_boundary_lies_between_cells_and_not_beside_pending_ones():

@@ -18,7 +18,7 @@ from dynfrac.orbits.rules import PublishedRule
 from dynfrac.sweeps import runs
 from dynfrac.sweeps.runs import open_sweep, sweep
 from dynfrac.systems.complex_maps import Quadratic
-from dynfrac.systems.descents import QuadraticDescent
+from dynfrac.systems.descents import CubicDescent, QuadraticDescent
 from dynfrac.systems.published import published_map
 
 FIELDS = ("status", "measure", "t_escape", "final_loss")
@@ -343,3 +343,37 @@ def test_killed_twice_in_the_middle_and_resumed_to_the_byte(tmp_path):
     assert (resumed.status != Status.PENDING).all()
     whole = sweep(Quadratic(), axes, out=tmp_path / "whole.zarr", **settings)
     assert stored_bytes(path) == stored_bytes(whole.path)
+
+
+def test_the_exponent_of_every_cell_is_stored_and_resumed_to_the_byte(tmp_path, monkeypatch):
+    axes = (Axis("lr", 0.3, 2.3, 9, "linear"), Axis("w0", 0.1, 1.9, 7))
+    settings = {"n_steps": 60, "tile": 8}
+    plain = sweep(CubicDescent(), axes, out=tmp_path / "plain.zarr", **settings)
+    settings["record"] = ("lyapunov",)
+    whole = sweep(CubicDescent(), axes, out=tmp_path / "whole.zarr", **settings)
+    assert whole.spec["record"] == ["lyapunov"] and "lyapunov" in whole.fields
+    for name in FIELDS:
+        np.testing.assert_array_equal(getattr(whole, name), getattr(plain, name))
+    x, y = (grid.ravel() for grid in np.meshgrid(axes[0].points(), axes[1].points()))
+    outcomes = evaluate(CubicDescent(), {"lr": x, "w0": y}, n_steps=60, record=("lyapunov",))
+    np.testing.assert_array_equal(whole.field("lyapunov").ravel(), outcomes.metrics["lyapunov"])
+
+    class Interrupted(Evaluator):
+        calls = 0
+
+        def __call__(self, *args, **kwargs):
+            Interrupted.calls += 1
+            if Interrupted.calls == 4:
+                raise KeyboardInterrupt
+            return super().__call__(*args, **kwargs)
+
+    monkeypatch.setattr(runs, "Evaluator", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(CubicDescent(), axes, out=tmp_path / "cut.zarr", **settings)
+    monkeypatch.undo()
+    resumed = sweep(CubicDescent(), axes, out=tmp_path / "cut.zarr", **settings)
+    assert 0 < resumed.reused < 63
+    assert stored_bytes(resumed.path) == stored_bytes(whole.path)
+    with pytest.raises(ValueError, match="unknown metric of CubicDescent: 'lyapnov'; did you mean"):
+        sweep(CubicDescent(), axes, out=tmp_path / "no.zarr", n_steps=60, record=("lyapnov",))
+    assert not (tmp_path / "no.zarr").exists()
