@@ -40,6 +40,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "dynfrac.cli.cmd_lyapunov:command",
         "Lyapunov exponents of a map or of a training run.",
     ),
+    "orbits": (
+        "dynfrac.cli.cmd_orbits:command",
+        "Orbit diagram over a hyperparameter, with the largest exponent.",
+    ),
     "list": (
         "dynfrac.cli.cmd_list:command",
         "Maps, architectures, presets, hyperparameters and rules.",
