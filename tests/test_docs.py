@@ -8,12 +8,14 @@ from pathlib import Path
 import click
 import pytest
 
+from dynfrac.analysis.point_sets import SPECTRA
+from dynfrac.analysis.sets import DIMENSIONS
 from dynfrac.cli.main import COMMANDS, cli, main
 from dynfrac.cli.settings import read_settings, settings_for
 from dynfrac.orbits.inspection import metric_names
 from dynfrac.orbits.rules import RULE_FORMS, make_rule
 from dynfrac.systems.batches import ORDERS
-from dynfrac.systems.catalogue import make_architecture
+from dynfrac.systems.catalogue import list_maps, make_architecture
 from dynfrac.systems.chains import PARTS
 from dynfrac.systems.datasets import SOURCES
 from dynfrac.systems.recipes import DRAWN
@@ -120,6 +122,12 @@ def test_tables_name_every_source_order_part_metric_and_rule():
     for name in heads & rules:
         if name.partition(":")[0] in rules and ":" in name and name != "FILE.npz":
             assert make_rule(name).name == name
+
+
+def test_tables_name_every_map_and_known_set():
+    rows = " ".join(row.split(" | ")[0] for row in tables("maps.md"))
+    named = set(re.findall(r"`([^`]*)`", rows))
+    assert {entry.name for entry in list_maps()} | set(DIMENSIONS) | set(SPECTRA) <= named
 
 
 def test_tables_give_every_part_its_hyperparameters_and_their_defaults():
