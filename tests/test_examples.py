@@ -14,7 +14,12 @@ from dynfrac import box_dimension, open_sweep
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "docs" / "examples"
 PAGE = (ROOT / "docs" / "worked_examples.md").read_text("utf-8")
-MODELS = ("momentum/moons.py", "warmup/digits.py", "edge_of_stability/net.py")
+MODELS = (
+    "momentum/moons.py",
+    "warmup/digits.py",
+    "edge_of_stability/net.py",
+    "period_doubling/net.py",
+)
 
 
 def run(folder, *words):
@@ -102,3 +107,22 @@ def test_the_leading_exponent_is_zero_at_the_edge_of_stability(tmp_path):
     assert np.all(np.abs(first[edge]) < 2 * error[edge] + 1e-3)
     assert np.all(first[above] > 2 * error[above])
     assert first[-1] > 0.2
+
+
+@pytest.mark.slow
+def test_periods_double_where_the_sharpness_says(tmp_path):
+    script = EXAMPLES / "period_doubling" / "run.py"
+    out = run(tmp_path, script, "--values", 100, "--steps", 500, "--out", tmp_path)
+    for width in (1, 16):
+        assert (tmp_path / f"doubling_{width}.png").stat().st_size > 20_000
+    stated = PAGE[PAGE.index("width 1\n") :].split("```")[0]
+    form = r"(period [0-9]+|chaos) +([0-9.]+) to ([0-9.]+)"
+    for part, page in zip(out.split("width")[1:], stated.split("width")[1:], strict=True):
+        found, known = (re.findall(form, text) for text in (part, page))
+        assert [name for name, *_ in found] == [name for name, *_ in known]
+        # Values are 0.05 apart here and 0.01 on the page; near an onset orbits settle slowly.
+        for (name, low, high), (_, first, last) in zip(found, known, strict=True):
+            assert float(low) < float(last) + 0.06 and float(first) < float(high) + 0.06, name
+        (ratio,) = map(float, re.findall(r"sharpness x lr / 2 = ([0-9.]+)", part))
+        # The last value that settled is at most 0.05 below the threshold, at a rate above 0.5.
+        assert 0.9 < ratio < 1.001

@@ -69,8 +69,8 @@ def orbit_figure(
 
     Notes
     -----
-    Vertical lines are where the period is first seen doubled and where chaos is first seen, as in
-    `OrbitDiagram.cascade`. Shaded values are those whose runs escaped. The exponent's axis is cut
+    Vertical lines are where the period is first seen doubled and where chaos is first seen, in the
+    middle of the pale interval in which `OrbitDiagram.cascade` has it begin. Shaded values are those whose runs escaped. The exponent's axis is cut
     where it would follow superstable orbits down to minus infinity.
     """
     figure = Figure(figsize=size, layout="constrained")
@@ -206,6 +206,7 @@ def _draw_marks(above: Axes, below: Axes, diagram: OrbitDiagram) -> None:
         low = change.high if math.isnan(change.low) else change.low
         x = (low + change.high) / 2
         for ax in (above, below):
+            ax.axvspan(low, change.high, color=_MARK, alpha=0.12, linewidth=0, zorder=1)
             ax.axvline(x, color=_MARK, linewidth=0.6, alpha=0.75, zorder=1.5)
         place = float(above.transLimits.transform(above.transScale.transform((x, 1.0)))[0])
         chaos = change.kind == "chaotic"
