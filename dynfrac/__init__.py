@@ -13,13 +13,21 @@ if TYPE_CHECKING:
     from dynfrac.analysis.basin_entropies import BasinEntropy as BasinEntropy
     from dynfrac.analysis.basin_entropies import basin_entropy as basin_entropy
     from dynfrac.analysis.boxes import box_dimension as box_dimension
-    from dynfrac.analysis.diagrams import OrbitDiagram as OrbitDiagram
+    from dynfrac.analysis.cascades import OrbitDiagram as OrbitDiagram
+    from dynfrac.analysis.correlations import correlation_dimension as correlation_dimension
+    from dynfrac.analysis.correlations import correlation_sum as correlation_sum
+    from dynfrac.analysis.covariant import (
+        covariant_lyapunov_vectors as covariant_lyapunov_vectors,
+    )
     from dynfrac.analysis.diagrams import orbit_diagram as orbit_diagram
     from dynfrac.analysis.estimates import Estimate as Estimate
+    from dynfrac.analysis.finite_time import finite_time_lyapunov as finite_time_lyapunov
+    from dynfrac.analysis.generalized import generalized_dimension as generalized_dimension
     from dynfrac.analysis.kaplan_yorke import kaplan_yorke_dimension as kaplan_yorke_dimension
     from dynfrac.analysis.lyapunov import lyapunov_spectrum as lyapunov_spectrum
     from dynfrac.analysis.lyapunov import max_lyapunov as max_lyapunov
     from dynfrac.analysis.spectra import LyapunovSpectrum as LyapunovSpectrum
+    from dynfrac.analysis.takens import takens_dimension as takens_dimension
     from dynfrac.analysis.uncertainty import uncertainty_exponent as uncertainty_exponent
     from dynfrac.orbits.axes import Axis as Axis
     from dynfrac.orbits.evaluator import evaluate as evaluate
@@ -43,13 +51,18 @@ _HOMES = {
     "BasinEntropy": "dynfrac.analysis.basin_entropies",
     "Estimate": "dynfrac.analysis.estimates",
     "LyapunovSpectrum": "dynfrac.analysis.spectra",
-    "OrbitDiagram": "dynfrac.analysis.diagrams",
+    "OrbitDiagram": "dynfrac.analysis.cascades",
     "Outcomes": "dynfrac.orbits.outcomes",
     "Status": "dynfrac.orbits.outcomes",
     "TrainingMap": "dynfrac.systems.training",
     "basin_entropy": "dynfrac.analysis.basin_entropies",
     "box_dimension": "dynfrac.analysis.boxes",
+    "correlation_dimension": "dynfrac.analysis.correlations",
+    "correlation_sum": "dynfrac.analysis.correlations",
+    "covariant_lyapunov_vectors": "dynfrac.analysis.covariant",
     "evaluate": "dynfrac.orbits.evaluator",
+    "finite_time_lyapunov": "dynfrac.analysis.finite_time",
+    "generalized_dimension": "dynfrac.analysis.generalized",
     "iterate": "dynfrac.orbits.iteration",
     "kaplan_yorke_dimension": "dynfrac.analysis.kaplan_yorke",
     "load_data": "dynfrac.systems.datasets",
@@ -62,6 +75,7 @@ _HOMES = {
     "open_sweep": "dynfrac.sweeps.runs",
     "orbit_diagram": "dynfrac.analysis.diagrams",
     "sweep": "dynfrac.sweeps.runs",
+    "takens_dimension": "dynfrac.analysis.takens",
     "training_map": "dynfrac.systems.recipes",
     "uncertainty_exponent": "dynfrac.analysis.uncertainty",
 }
@@ -78,7 +92,12 @@ __all__ = [
     "TrainingMap",
     "basin_entropy",
     "box_dimension",
+    "correlation_dimension",
+    "correlation_sum",
+    "covariant_lyapunov_vectors",
     "evaluate",
+    "finite_time_lyapunov",
+    "generalized_dimension",
     "iterate",
     "kaplan_yorke_dimension",
     "load_data",
@@ -91,6 +110,7 @@ __all__ = [
     "open_sweep",
     "orbit_diagram",
     "sweep",
+    "takens_dimension",
     "training_map",
     "uncertainty_exponent",
 ]

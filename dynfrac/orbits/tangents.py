@@ -97,9 +97,9 @@ def _propagate_on_host(
         arguments = (lanes.map_, hparams, lanes.space)
         while alive[lane] and reached[lane] < stop:
             now = int(reached[lane])
-            moved, finite, push = _linearise(*arguments, state, now)
-            # One by one: on a CPU a batch of four tangents of a convolutional network took 1.4 times
-            # as long. As calls of their own they cost one compilation, whatever their number.
+            moved, finite, push = linearise(*arguments, state, now)
+            # One by one: on a CPU a batch of four tangents of a convolutional network took 1.4
+            # times as long. As calls of their own they cost one compilation, whatever their number.
             turned, increment, defined = _stacked([_push(push, row) for row in frame])
             if not (finite and defined):
                 break
@@ -112,10 +112,20 @@ def _propagate_on_host(
 
 
 @functools.partial(jax.jit, static_argnames=("space",))
-def _linearise(
+def linearise(
     map_: AbstractMap, hparams: Any, space: PhaseSpace, state: State, t: Any
 ) -> tuple[State, jax.Array, Any]:
-    """Take one step; return the state, whether it is finite, and the tangent map of the step."""
+    """Take one step of one orbit.
+
+    Returns
+    -------
+    state : pytree
+        The state at t + 1.
+    finite : bool array
+        Whether all its coordinates are finite.
+    push : callable
+        The tangent map of the step: takes a (d,) tangent to the next one.
+    """
     vector, rest = space.split(state)
 
     def move(coordinates: jax.Array) -> tuple[jax.Array, list[Any]]:
@@ -128,7 +138,7 @@ def _linearise(
 
 @jax.jit
 def _push(push: Any, tangent: jax.Array) -> jax.Array:
-    """Apply a tangent map that `_linearise` returned."""
+    """Apply a tangent map that `linearise` returned."""
     return push(tangent)
 
 
@@ -152,7 +162,6 @@ def _propagate_compiled(
     n_rows: int,
 ) -> tuple[Any, jax.Array, jax.Array, jax.Array]:
     """Run `propagate` as one loop; its length is a run-time value, the buffer's is fixed."""
-
     n_lanes = len(frames)
 
     def proceed(carry: Any) -> jax.Array:
@@ -164,7 +173,7 @@ def _propagate_compiled(
 
         # The time is the same in all lanes: as an argument it would select a minibatch for each.
         def step(state: Any, h: Any, frame: jax.Array, alive: jax.Array) -> Any:
-            after, finite, push = _linearise(map_, h, space, state, t + n)
+            after, finite, push = linearise(map_, h, space, state, t + n)
             turned, row, defined = orthonormalise(jax.vmap(push)(frame))
             alive = alive & finite & defined
             state, frame = keep_finite(alive, (after, turned), (state, frame))

@@ -116,6 +116,8 @@ def finite_time_figure(growth: FiniteTimeExponents, *, title: str | None = None)
         shown = growth.lengths[:: math.ceil(len(growth.lengths) / 6)]
         right.set_xticks(shown, [str(length) for length in shown])
         right.xaxis.set_minor_locator(NullLocator())
+        right.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        right.yaxis.set_major_formatter(FormatStrFormatter("%g"))
         right.yaxis.set_minor_formatter(NullFormatter())
     right.set_xlabel("steps of a window")
     right.set_ylabel("standard deviation")
