@@ -28,6 +28,7 @@ LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 
 # The only modules of `analysis` that differentiate, and therefore need jax.
 ANALYSIS_WITH_JAX = {
+    "dynfrac.analysis.cascades",
     "dynfrac.analysis.covariant",
     "dynfrac.analysis.curvature",
     "dynfrac.analysis.diagrams",

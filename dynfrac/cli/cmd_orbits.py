@@ -11,8 +11,9 @@ from typing import Any
 import click
 import numpy as np
 
+from dynfrac.analysis.cascades import OrbitDiagram
 from dynfrac.analysis.curvature import sharpness
-from dynfrac.analysis.diagrams import FOLLOW, OrbitDiagram, orbit_diagram
+from dynfrac.analysis.diagrams import FOLLOW, orbit_diagram
 from dynfrac.cli.output import (
     check_output,
     echo_flags,

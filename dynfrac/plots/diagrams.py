@@ -16,7 +16,7 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.transforms import blended_transform_factory
 
-from dynfrac.analysis.diagrams import OrbitDiagram
+from dynfrac.analysis.cascades import OrbitDiagram
 from dynfrac.plots.canvas import INK
 from dynfrac.plots.ticks import label_axis
 
@@ -70,8 +70,9 @@ def orbit_figure(
     Notes
     -----
     Vertical lines are where the period is first seen doubled and where chaos is first seen, in the
-    middle of the pale interval in which `OrbitDiagram.cascade` has it begin. Shaded values are those whose runs escaped. The exponent's axis is cut
-    where it would follow superstable orbits down to minus infinity.
+    middle of the pale interval in which `OrbitDiagram.cascade` has it begin. Shaded values are
+    those whose runs escaped. The exponent's axis is cut where it would follow superstable orbits
+    down to minus infinity.
     """
     figure = Figure(figsize=size, layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.9, 1))

@@ -8,7 +8,8 @@ import pytest
 from flax import linen
 
 from dynfrac.analysis import diagrams
-from dynfrac.analysis.diagrams import find_period, orbit_diagram
+from dynfrac.analysis.cascades import find_period
+from dynfrac.analysis.diagrams import orbit_diagram
 from dynfrac.analysis.lyapunov import lyapunov_spectrum
 from dynfrac.cli.output import jsonable
 from dynfrac.orbits import tails
