@@ -36,6 +36,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "dynfrac.cli.cmd_boxdim:command",
         "Box dimension of a boundary or a set, from an image or a sweep.",
     ),
+    "corrdim": (
+        "dynfrac.cli.cmd_corrdim:command",
+        "Correlation and generalised dimensions of points or of an orbit.",
+    ),
     "lyapunov": (
         "dynfrac.cli.cmd_lyapunov:command",
         "Lyapunov exponents of a map or of a training run.",
