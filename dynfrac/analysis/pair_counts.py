@@ -12,7 +12,7 @@ import math
 from typing import final
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist, pdist
 
 TREE_DIMENSIONS = 10
@@ -167,7 +167,7 @@ def count_neighbours(
     bounds = radii * (1 - _ROUNDING)
     close = np.empty((n, len(bounds)), np.int64)
     if points.shape[1] <= TREE_DIMENSIONS:
-        tree = cKDTree(points)
+        tree = KDTree(points)
         for k, bound in enumerate(bounds):
             close[:, k] = tree.query_ball_point(points, bound, return_length=True)
     else:
@@ -201,7 +201,7 @@ def radius_ladder(points: np.ndarray, largest: float) -> np.ndarray:
     """
     smallest = largest * 2.0**-MAX_OCTAVES
     if points.shape[1] <= TREE_DIMENSIONS:
-        nearest = cKDTree(points).query(points, k=2)[0][:, 1]
+        nearest = KDTree(points).query(points, k=2)[0][:, 1]
     else:
         # A sample of pairs stands for all: what is closer holds too few pairs to be used.
         some = points[np.linspace(0, len(points) - 1, min(len(points), _ROWS)).astype(int)]
@@ -215,7 +215,7 @@ def radius_ladder(points: np.ndarray, largest: float) -> np.ndarray:
 
 def _count_with_trees(points: np.ndarray, bounds: np.ndarray, ends: np.ndarray) -> np.ndarray:
     n_blocks = len(ends) - 1
-    trees = [cKDTree(points[ends[a] : ends[a + 1]]) for a in range(n_blocks)]
+    trees = [KDTree(points[ends[a] : ends[a + 1]]) for a in range(n_blocks)]
     close = np.zeros((n_blocks, n_blocks, len(bounds)), np.int64)
     for a, tree in enumerate(trees):
         # Of a tree with itself every pair is counted twice, and every point with itself.

@@ -73,7 +73,10 @@ def in_fewest_coordinates(points: np.ndarray) -> np.ndarray:
         many coordinates as weights, and a few thousand steps.
     """
     n, d = points.shape
-    return points if d <= n else np.linalg.qr((points - points.mean(axis=0)).T, mode="r").T
+    if d <= n:
+        return points
+    triangle = np.linalg.qr((points - points.mean(axis=0)).T)[1]
+    return np.ascontiguousarray(triangle.T)
 
 
 def delay_embedding(series: ArrayLike, n_delays: int, lag: int = 1) -> np.ndarray:
@@ -144,7 +147,7 @@ def theiler_window(points: ArrayLike) -> int:
     Examples
     --------
     >>> theiler_window(np.sin(np.arange(1000) / 10))
-    36
+    39
     """
     rows = as_points(points)
     longest = max(1, len(rows) // 10)
