@@ -227,6 +227,39 @@ def test_towel_and_ikeda_stay_on_their_attractors():
         assert map_.observe(last, map_.defaults) < bound
 
 
+IMAGES = [
+    # map, hyperparameters, a state, and its image worked out from the published formula
+    ("henon", {}, (0.5, 0.2), (1 - 1.4 * 0.25 + 0.2, 0.15)),
+    ("lozi", {}, (-0.5, 0.2), (1 - 1.7 * 0.5 + 0.2, -0.25)),
+    ("standard", {"k": 2.0}, (0.5, 0.1), (0.6 + 2 * math.sin(0.5), 0.1 + 2 * math.sin(0.5))),
+    ("cat", {}, (0.6, 0.7), (0.9, 0.3)),
+    ("linear", {"a": 3.0, "b": -0.5}, (0.6, 0.7), (1.8, -0.35)),
+    ("coupled-logistic", {"coupling": 0.25}, (0.5, 0.0), (0.75, 0.25)),
+    ("baker", {"split": 0.25}, (0.2, 0.6), (0.8, 0.15)),
+    ("baker", {"split": 0.25}, (0.7, 0.6), (0.4, 0.55)),
+    ("generalized-baker", {}, (0.2, 0.6), (0.5, 0.15)),
+    ("generalized-baker", {}, (0.7, 0.6), (0.5, 0.86)),
+    ("skinny-baker", {"split": 0.4, "contraction": 0.1}, (0.7, 0.6), (0.5, 0.96)),
+    ("kaplan-yorke", {"split": 0.4}, (0.2, 0.6), (0.5, 0.12 + math.cos(0.8 * math.pi))),
+    ("solenoid", {"split": 0.4}, (0.25, 0.4, 0.8), (0.625, 0.1, 0.7)),
+    ("horseshoe", {}, (0.2, 0.6), (0.6, 0.2)),
+    ("horseshoe", {}, (0.7, 0.6), (0.9, 0.8)),
+    (
+        "towel",
+        {},
+        (0.5, 0.15, 0.25),
+        (0.95 - 0.05 * 0.25, 0.1 * (0.25 - 1) * 0.05, 3.78 * 0.1875 + 0.2 * 0.15),
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "hparams", "state", "image"), IMAGES)
+def test_a_step_is_the_formula(name, hparams, state, image):
+    map_ = make_map(name)
+    found = map_.step(jnp.asarray(state), {**map_.defaults, **hparams}, 0)
+    np.testing.assert_allclose(found, image, atol=1e-14)
+
+
 def test_ikeda_is_its_complex_formula():
     map_ = make_map("ikeda")
     z = 0.4 - 0.7j
