@@ -101,6 +101,7 @@ def slope_weights(
     *,
     weights: ArrayLike | None = None,
     correction: bool = False,
+    extent_correction: bool = False,
 ) -> np.ndarray:
     """Least-squares slope as a linear form: the slope of `y` is `slope_weights(x, window) @ ln y`.
 
@@ -116,6 +117,9 @@ def slope_weights(
         Fit `ln y = a + slope ln x + b / x` instead of a line. The last term is the leading
         correction of data with a finite resolution (a box cannot see what is thinner than a
         pixel); it dies out at large scales.
+    extent_correction : bool
+        Fit a term `c x` as well: the leading correction of data with a finite extent, which dies
+        out at small scales.
 
     Returns
     -------
@@ -134,7 +138,9 @@ def slope_weights(
     used &= root > 0
     if used.sum() < MIN_POINTS:
         return np.full(len(scales), math.nan)
-    columns = [np.ones(len(scales)), np.log(scales)] + ([1 / scales] if correction else [])
+    columns = [np.ones(len(scales)), np.log(scales)]
+    columns += [1 / scales] if correction else []
+    columns += [scales / scales[-1]] if extent_correction else []
     design = np.stack(columns, axis=1)[used] * root[used, None]
     form = np.zeros(len(scales))
     form[used] = np.linalg.pinv(design)[1] * root[used]

@@ -302,8 +302,8 @@ def _choose_fit(curve: Curve, window: Window | None) -> tuple[Fit, Fit, tuple[st
     if len(clear) < 5 or clear[-1] < first * 2**MIN_OCTAVES:
         candidates = curve.x <= max(curve.x[-1] / 2, first * 2**MIN_OCTAVES)
         doubts = (
-            f"{curve.y[0]:.0%} of the neighbours disagree, and there are not two octaves of "
-            f"distances below {MAX_FRACTION:.0%}: the exponent is read where f saturates",
+            f"f(eps) passes {MAX_FRACTION:.0%} within two octaves of the smallest distance, where it "
+            f"is {curve.y[0]:.1%}: the exponent is read where f saturates",
         )
     x, y = curve.x[candidates], curve.y[candidates]
     ensemble = fit_ensemble(x, y, min_octaves=MIN_OCTAVES)

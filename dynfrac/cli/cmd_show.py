@@ -14,6 +14,7 @@ import numpy as np
 from dynfrac.cli.output import check_output, print_json
 from dynfrac.orbits.outcomes import Status, one_sided
 from dynfrac.orbits.rules import AbstractRule, make_rule
+from dynfrac.plots.local_dimensions import plot_local_dimension
 from dynfrac.plots.trainability import (
     plot_accuracy,
     plot_boundary,
@@ -38,6 +39,7 @@ FIELDS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "train_accuracy": (partial(plot_accuracy, data="training"), ("train_accuracy", "status")),
     "lyapunov": (plot_exponent, ("lyapunov", "status")),
     "boundary": (plot_boundary, ("status",)),
+    "local-dimension": (plot_local_dimension, ("status",)),
 }
 WIDEST = 92
 """Letters of a line of the caption."""
@@ -82,8 +84,9 @@ def command(
     The signed measure is drawn in the published colours: converged runs green to blue, the others
     yellow to red; a key says what the ends mean, which depends on the rule. Cells that are not
     computed yet are hatched. The other fields are the outcome, the number of the loss at which a
-    run escaped, the last loss, the boundary of the converged runs, and, if the sweep recorded them,
-    test loss, accuracies and the largest Lyapunov exponent.
+    run escaped, the last loss, the boundary of the converged runs, its local dimension (of a
+    finished sweep; dark is smooth, yellow is rough), and, if the sweep recorded them, test loss,
+    accuracies and the largest Lyapunov exponent.
 
     \b
     Example:

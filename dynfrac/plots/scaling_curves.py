@@ -41,8 +41,8 @@ def box_dimension_figure(
     ----------
     estimate : Estimate
         As `box_dimension` returns it, with a value or without.
-    picture : (ny, nx) array
-        The labels, or the mask.
+    picture : (nx,), (ny, nx) or (nz, ny, nx) array
+        The labels, or the mask. A line is drawn as a strip, of a volume the plane in the middle.
     mask : bool
         Whether the set is the non-zero pixels and not the boundary between labels.
     smooth : mapping of str to Estimate, optional
@@ -86,7 +86,7 @@ def draw_set(
     Parameters
     ----------
     axes : matplotlib Axes
-    picture : (ny, nx) array
+    picture : (nx,), (ny, nx) or (nz, ny, nx) array
     mask : bool
         Whether the set is the non-zero pixels.
     origin : {"upper", "lower"}
@@ -97,6 +97,13 @@ def draw_set(
     matplotlib Axes
         The same.
     """
+    part = ""
+    if picture.ndim == 3:
+        part = f" in plane {len(picture) // 2} of {len(picture)}"
+        picture = picture[len(picture) // 2]
+    strip = picture.ndim == 1
+    if strip:  # of any height
+        picture = np.tile(picture, (max(2, len(picture) // 8), 1))
     rows, columns = picture.shape
     margin = 0.0 if mask else 0.5  # cells lie between the centres of pixels
     bottom, top = (rows, 0) if origin == "upper" else (0, rows)
@@ -127,7 +134,9 @@ def draw_set(
         interpolation="nearest",
     )
     axes.set(xlim=(0, columns), ylim=(bottom, top), aspect="equal", xlabel="px")
-    axes.set_title("the set" if mask else "the boundary", fontsize=10, loc="left")
+    if strip:
+        axes.set_yticks([])
+    axes.set_title(("the set" if mask else "the boundary") + part, fontsize=10, loc="left")
     return axes
 
 

@@ -230,10 +230,11 @@ def test_every_drawing_of_a_known_set_is_read_right(name):
     draw, mask, dimension = VARIANTS[name]
     estimate = box_dimension(draw(), mask=mask)
     # The smooth curve must be exact but for the border; the others have detail below a pixel, or
-    # end at a few pixels.
+    # end at a few pixels, below which they are another set.
     assert abs(estimate.value - dimension) <= (0.01 if dimension == 1 else 0.035)
     assert estimate.ci_low <= dimension <= estimate.ci_high
-    assert (estimate.ci_high - estimate.ci_low) / 2 <= 0.1
+    # The widest is that of a set of 512 px, and of detail that ends at 14 px.
+    assert (estimate.ci_high - estimate.ci_low) / 2 <= 0.11
 
 
 def draw_copy(name, n, rng):
@@ -262,17 +263,80 @@ COPIED = ("half_plane", "disc", "koch_snowflake", "sierpinski_gasket", "rabbit_j
 @pytest.mark.slow
 @pytest.mark.parametrize(("n", "half_width"), [(256, 0.15), (512, 0.10), (1024, 0.06)])
 def test_intervals_cover(n, half_width):
+    """The table of the docstring of `box_dimension`: 600 of 600, 0.13, 0.08 and 0.05."""
     rng = np.random.default_rng(2026)
-    covered, widths = [], []
+    covered = []
     for name in COPIED:
         mask = name == "sierpinski_gasket"
         estimates = [box_dimension(draw_copy(name, n, rng), mask=mask) for _ in range(40)]
         dimension = sets.DIMENSIONS[name]
         inside = [e.ci_low <= dimension <= e.ci_high for e in estimates]
         assert sum(inside) >= 34, name
+        # Sharper than 34 of 40: copies of these sets differ by less than their bias, so that one
+        # miss would mean many.
+        assert sum(inside) >= 39, name
         if n == 1024:
             assert abs(np.mean([e.value for e in estimates]) - dimension) <= 0.03, name
         covered += inside
-        widths += [(e.ci_high - e.ci_low) / 2 for e in estimates]
+        assert np.median([(e.ci_high - e.ci_low) / 2 for e in estimates]) <= half_width, name
     assert np.mean(covered) >= 0.92
-    assert np.median(widths) <= half_width
+
+
+def random_frame(n, rng, low, high):
+    """Pixel coordinates (n, n) as complex numbers, shifted, turned and scaled."""
+    y, x = (np.mgrid[:n, :n] + 0.5) / n - rng.uniform(0.45, 0.55, size=2)[:, None, None]
+    return (x + 1j * y) * np.exp(1j * rng.uniform(0, 2 * np.pi)) / rng.uniform(low, high)
+
+
+def basilica(n, rng):
+    z = random_frame(n, rng, 0.22, 0.3)
+    for _ in range(200):
+        z = np.where(abs(z) <= 2, z * z - 1, 9)
+    return abs(z) <= 2
+
+
+def newton_basins(n, rng):
+    z = random_frame(n, rng, 0.3, 0.6)
+    for _ in range(40):
+        z = z - (z**3 - 1) / (3 * z * z)
+    return np.argmin(abs(z[..., None] - np.exp(2j * np.pi * np.arange(3) / 3)), axis=-1)
+
+
+def cantor_times_curve(n, rng):
+    """Parity of the step at which an open tent map of two scales is left, along bent lines."""
+    z = random_frame(n, rng, 1.0, 2.0) + 3 + 3j
+    u = 0.02 + 0.96 * ((z.real + 0.37 * z.imag + 0.08 * np.sin(2 * np.pi * z.imag)) % 1)
+    labels, alive = np.zeros((n, n), bool), np.ones((n, n), bool)
+    for step in range(60):
+        stays = alive & ((u < 0.45) | (u > 0.6))
+        labels[alive & ~stays] = step % 2
+        u = np.where(stays, np.where(u < 0.45, u / 0.45, (u - 0.6) / 0.4), 0.5)
+        alive = stays
+    return labels
+
+
+def turned_carpet(n, rng):
+    angle = rng.uniform(0, 2 * np.pi)
+    return sets.sierpinski_carpet(n, size=rng.uniform(0.5, 0.65), angle=angle)
+
+
+# Sets on which the rule of the interval was not chosen: what draws it, mask or not, its dimension.
+HELD_OUT = {
+    "basilica": (basilica, False, 1.26835),
+    "newton basins": (newton_basins, False, 1.444),
+    "cantor times curve": (cantor_times_curve, False, 1.8097556),
+    "turned carpet": (turned_carpet, True, CARPET),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [256, 1024])
+@pytest.mark.parametrize("name", HELD_OUT)
+def test_intervals_cover_sets_that_played_no_part(name, n):
+    draw, mask, dimension = HELD_OUT[name]
+    rng = np.random.default_rng(7)
+    estimates = [box_dimension(draw(n, rng), mask=mask) for _ in range(12)]
+    assert sum(e.ci_low <= dimension <= e.ci_high for e in estimates) >= 11
+    assert np.median([(e.ci_high - e.ci_low) / 2 for e in estimates]) <= (
+        0.16 if n == 256 else 0.06
+    )

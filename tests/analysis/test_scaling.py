@@ -73,6 +73,12 @@ def test_the_correction_removes_what_dies_out_like_one_over_x():
     assert abs(fit_window(X, starved, (1, 256)).slope + 1.3) > 0.05
     corrected = slope_weights(X, (1, 256), correction=True) @ np.log(starved)
     assert corrected == pytest.approx(-1.3, abs=1e-10)
+    outlined = starved * np.exp(X / 300)
+    assert abs(slope_weights(X, (1, 256), correction=True) @ np.log(outlined) + 1.3) > 0.02
+    corrected = slope_weights(X, (1, 256), correction=True, extent_correction=True) @ np.log(
+        outlined
+    )
+    assert corrected == pytest.approx(-1.3, abs=1e-10)
 
 
 def test_local_slopes_show_where_the_curve_bends():

@@ -9,8 +9,10 @@ import tifffile
 from PIL import Image
 
 from dynfrac.analysis import sets
+from dynfrac.analysis.basin_entropies import basin_entropy
 from dynfrac.analysis.boxes import box_dimension
-from dynfrac.analysis.nulls import smooth_null
+from dynfrac.analysis.nulls import smooth_null, smooth_uncertainty
+from dynfrac.analysis.uncertainty import uncertainty_exponent
 from dynfrac.cli.main import main
 from dynfrac.orbits.axes import Axis
 from dynfrac.sweeps.runs import sweep
@@ -86,6 +88,60 @@ def test_out_and_plot_are_written(capsys, koch, tmp_path):
     assert status == 0 and json.loads(out.read_text()) == result
     with Image.open(plot) as image:
         assert min(image.size) > 500
+
+
+def test_other_readings_stand_beside_the_box_count(capsys, koch):
+    plain = record(capsys, koch, "--resamples", 50)[1]
+    options = ("--uncertainty", "--entropy", "--resamples", 50, "--seed", 0)
+    status, result = record(capsys, koch, *options)
+    alpha = uncertainty_exponent(KOCH, n_resamples=50)
+    pairs = result.pop("uncertainty")
+    assert status == 0 and pairs["dimension"]["value"] == 2 - alpha.value
+    del pairs["dimension"]
+    null = smooth_uncertainty(KOCH.shape, window=alpha.window)
+    assert pairs.pop("smooth_null") == {name: e.to_dict() for name, e in null.items()}
+    assert pairs == alpha.to_dict()
+    assert result.pop("basin_entropy") == basin_entropy(KOCH, n_resamples=50).to_dict()
+    assert result == plain
+
+
+def test_text_of_the_other_readings(capsys, koch):
+    options = ("--uncertainty", "--entropy", "--curve", "--resamples", "50")
+    assert main(["boxdim", str(koch), *options]) == 0
+    out = capsys.readouterr().out
+    alpha, mixture = (f(KOCH, n_resamples=50) for f in (uncertainty_exponent, basin_entropy))
+    assert f"{alpha.value:.4f}" in out and f"alpha = {2 - alpha.value:.4f}" in out
+    assert f"{mixture.sb.value:.4f}" in out and f"reads 0.4395 in balls: {mixture.verdict}" in out
+    curve = box_dimension(KOCH, n_resamples=50).curve
+    assert "local slope to the next" in out and f"{curve.y[3]:.6g}" in out
+
+
+def test_lines_and_volumes(capsys, tmp_path):
+    line = np.floor(np.cumsum(np.random.default_rng(3).random(6000) < 0.05) / 2) % 2
+    np.save(tmp_path / "line.npy", line.astype(int))
+    plot = tmp_path / "line.png"
+    status, result = record(capsys, tmp_path / "line.npy", "--uncertainty", "--plot", plot)
+    assert status == 0 and result["smooth_null"] is None and plot.stat().st_size > 10_000
+    assert 0 <= result["ci_low"] <= result["ci_high"] <= 1
+    assert result["uncertainty"]["smooth_null"] is None
+    x, y, z = np.meshgrid(*[np.linspace(-1, 1, 48)] * 3, indexing="ij")
+    np.save(tmp_path / "ball.npy", x**2 + y**2 + z**2 < 0.6)
+    status, result = record(capsys, tmp_path / "ball.npy")
+    assert status == 0 and result["value"] == pytest.approx(2, abs=0.05)
+    assert list(result["smooth_null"]) == ["ball", "plane"]
+    assert main(["boxdim", str(tmp_path / "ball.npy")]) == 0
+    assert "48 x 48 x 48 px" in capsys.readouterr().out
+
+
+def test_the_map_of_the_local_dimension(capsys, koch, tmp_path):
+    path = tmp_path / "map.png"
+    status, result = record(capsys, koch, "--local", path)
+    assert status == 0 and result["local_dimension"]["neighbourhood"] == 32
+    with Image.open(path) as image:
+        assert min(image.size) > 500
+    np.save(tmp_path / "line.npy", np.arange(4000) // 7 % 2)
+    assert main(["boxdim", str(tmp_path / "line.npy"), "--local", str(path)]) == 2
+    assert "a map needs two axes" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -218,6 +274,9 @@ def test_a_wrong_file_is_one_sentence_and_status_two(capsys, tmp_path, case):
         (["--window", "4", "500"], "window=(4, 500)"),
         (["--threshold", "nan"], "threshold=nan"),
         (["--plot", "figure.xyz"], "figures are written as"),
+        (["--local", "map.xyz"], "--local map.xyz: figures are written as"),
+        (["--mask", "--entropy"], "--entropy is about labels"),
+        (["--mask", "--uncertainty"], "--uncertainty is about labels"),
         (["--out", "no/such/folder/record.json"], "--out"),
         (["--resamples", "1"], "--resamples"),
         (["--maks"], "did you mean --mask"),

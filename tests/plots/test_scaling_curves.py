@@ -66,3 +66,20 @@ def test_a_thin_boundary_survives_in_a_large_picture():
     picture[:, 1005:] = True  # not where a block begins
     axes = draw_set(Figure().subplots(), picture)
     assert np.isfinite(axes.images[-1].get_array().filled(np.nan)).any(axis=1).all()
+
+
+def test_lines_and_volumes_are_drawn():
+    line = np.random.default_rng(1).random(900) < 0.5
+    figure = box_dimension_figure(box_dimension(line), line)
+    assert not len(figure.axes[0].get_yticks())
+    boundary = figure.axes[0].images[-1].get_array()
+    assert (boundary.mask == boundary.mask[0]).all()
+    volume = np.zeros((40, 40, 40), bool)
+    volume[12:28, 10:30, 5:35] = True
+    figure = box_dimension_figure(box_dimension(volume), volume)
+    drawn = np.isfinite(figure.axes[0].images[-1].get_array().filled(np.nan))
+    assert "plane 20 of 40" in figure.axes[0].get_title(loc="left")
+    rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
+    assert (rows[0], rows[-1], columns[0], columns[-1]) == (9, 29, 4, 34)
+    for shape in (line, volume):
+        box_dimension_figure(box_dimension(shape), shape).savefig(io.BytesIO(), format="png")
