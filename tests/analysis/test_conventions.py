@@ -15,10 +15,10 @@ import pytest
 from flax import linen as nn
 
 from dynfrac.analysis.lyapunov import lyapunov_spectrum, max_lyapunov
-from dynfrac.orbits.iteration import iterate
+from dynfrac.orbits.iteration import iterate, prepare
 from dynfrac.systems.abstract import resolve_hparams
 from dynfrac.systems.iterates import Iterate, epoch_map
-from dynfrac.systems.numerics import cast_floats
+from dynfrac.systems.numerics import cast_floats, precision
 from dynfrac.systems.recipes import training_map
 
 RATES = {"sgd": 0.3, "momentum": 0.1, "adam": 0.02}
@@ -125,6 +125,29 @@ def test_spectra_are_those_of_dense_jacobians(optimizer, copies, norm, n_steps):
     if optimizer == "momentum":
         assert spectrum.exponents.sum() == pytest.approx(40 * math.log(0.9), abs=1e-9)
         assert not any("determinant" in flag for flag in spectrum.flags)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "copies"),
+    [("sgd", 1), ("nesterov", 2), ("adamw", 3), ("rmsprop", 2), ("adagrad", 2), ("lion", 2)],
+)
+def test_coordinates_are_weights_and_buffers(optimizer, copies):
+    for norm in (False, True):
+        with precision():
+            found = prepare(problem(optimizer + "+cosine", norm), None)
+        assert found.space.dimension == 40 * copies
+
+
+def test_lion_leaves_weights_as_far_apart_as_they_are():
+    hparams = {"lr": 0.1, "b2": 0.5, "weight_decay": 0.2}
+    spectrum = lyapunov_spectrum(
+        problem("lion"), hparams, n_steps=100, n_warmup=80, n_exponents=80, dtype="float64"
+    )
+    expected = [math.log(1 - 0.1 * 0.2)] * 40 + [math.log(0.5)] * 40
+    assert spectrum.exponents.sum() == pytest.approx(sum(expected), abs=1e-9)
+    # The mean follows the weights at a ratio that changes with the Hessian: norms move back and
+    # forth by less than a factor of 2, which the average over 100 steps sees as 0.007.
+    np.testing.assert_allclose(spectrum.exponents, expected, atol=7e-3)
 
 
 def test_statistics_on_request_add_their_decay_and_nothing_else():

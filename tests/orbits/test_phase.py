@@ -43,6 +43,9 @@ def test_coordinates_are_the_inexact_leaves_that_are_not_slaved():
 
 def test_without_slaved_fields_statistics_count():
     assert phase_space(Logistic(), STATE).dimension == 15
+    on_request = phase_space(Described(), STATE, slaved=True)
+    assert on_request.dimension == 15
+    assert [np.shape(leaf) for leaf in on_request.split(STATE)[1]] == [()]
 
 
 def test_join_undoes_split():
