@@ -146,6 +146,66 @@ def test_a_run_that_escapes_keeps_the_mean_of_its_finite_steps():
 
 
 @final
+class Returning(AbstractMap):
+    """Triples, is infinite after step 4, and doubles from 1 on ever after."""
+
+    @property
+    def defaults(self):
+        return {"x0": 1.0}
+
+    def init(self, hparams):
+        return hparams["x0"]
+
+    def step(self, state, hparams, t):
+        grown = jnp.where(t < 4, 3 * state, jnp.where(t == 4, jnp.inf, 2 * state))
+        return jnp.where(jnp.isinf(state), 1.0, grown)
+
+    def observe(self, state, hparams):
+        return state
+
+
+def test_a_run_that_comes_back_from_infinity_keeps_what_it_had():
+    got = exponents(Returning(), {"x0": np.array([1.0])}, 40)
+    assert got[0] == pytest.approx(math.log(3), rel=1e-12)
+
+
+@jax.custom_jvp
+def halve(x):
+    """Halve, but for a linearisation that is off by one part in a thousand, the value included."""
+    return 0.5 * x
+
+
+@halve.defjvp
+def halve_jvp(primals, tangents):
+    return 0.5005 * primals[0], 0.5005 * tangents[0]
+
+
+@final
+class Halving(AbstractMap):
+    """Whose linearised step does not return quite what the step does, as rounding would have it."""
+
+    @property
+    def defaults(self):
+        return {"x0": 1.0}
+
+    def init(self, hparams):
+        return hparams["x0"]
+
+    def step(self, state, hparams, t):
+        return halve(state)
+
+    def observe(self, state, hparams):
+        return state
+
+
+def test_outcomes_are_those_of_the_step_and_not_of_its_linearisation():
+    points = {"x0": np.array([1.0, 3.0])}
+    got = evaluate(Halving(), points, n_steps=101, record=RECORD)
+    np.testing.assert_array_equal(got.final_loss, points["x0"] * 0.5**100)
+    np.testing.assert_allclose(got.metrics["lyapunov"], math.log(0.5005), rtol=1e-12)
+
+
+@final
 class Doomed(AbstractMap):
     """Doubles until step `end`, and is not-a-number for ever after; depends on the step."""
 
