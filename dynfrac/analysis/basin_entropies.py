@@ -153,9 +153,7 @@ def basin_entropy(
     ('smooth', 0.44, 0.44)
     """
     picture = as_labels(labels, threshold=threshold)
-    side = min(picture.shape)
-    if radius is None:
-        radius = min(max(side // 16, 4), 20)
+    radius = min(max(min(picture.shape) // 16, 4), 20) if radius is None else radius
     _check(picture.shape, size, radius, n_balls, n_resamples)
     codes, n_labels = label_codes(picture)
     smooth = smooth_entropy_in_balls(codes.ndim)

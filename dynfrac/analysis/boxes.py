@@ -290,10 +290,9 @@ def _filled_hull(occupied: np.ndarray) -> np.ndarray | None:
     hull = _convex_hull(occupied)
     if hull.all() or touched < enough * np.count_nonzero(hull):
         return None
-    inner = ndimage.binary_erosion(hull)
-    sides = hull & ~inner
+    sides = hull ^ np.asarray(ndimage.binary_erosion(hull))
     # A side drawn by pixels can be one off.
-    near = ndimage.binary_dilation(occupied, iterations=1) if sides.any() else occupied
+    near = np.asarray(ndimage.binary_dilation(occupied))
     return hull if np.count_nonzero(near & sides) > 0.5 * np.count_nonzero(sides) else None
 
 

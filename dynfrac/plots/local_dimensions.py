@@ -111,8 +111,8 @@ def plot_local_dimension(status: np.ndarray, axes: Sequence[Axis], **frame: Unpa
         )
     converged = status == Status.CONVERGED
     local = local_dimension(converged)
-    caption = "\n".join(filter(None, (frame.pop("caption", ""), _conditions(local))))
-    canvas = open_canvas(status, axes, caption=caption, **frame)
+    frame["caption"] = "\n".join(filter(None, (frame.get("caption"), _conditions(local))))
+    canvas = open_canvas(status, axes, **frame)
     canvas.draw(converged.astype(float), cmap=_PALE, vmin=0, vmax=1)
     image = canvas.draw(local.over_cells(), margin=0.0, cmap=_COLOURS, norm=_norm(local))
     canvas.add_colour_bar(image, _LABEL)
