@@ -236,7 +236,8 @@ def test_an_epoch_is_a_map_of_its_own():
 
 
 def test_an_iterate_has_the_increments_of_its_steps():
-    map_ = problem("momentum")
+    # Three steps are no epoch, so every iterate begins at another minibatch.
+    map_ = problem("momentum", batch=4, n_steps=60)
     step = ours(map_, {"lr": 0.1}, 60, 5)
     third = ours(Iterate(map_, 3), {"lr": 0.1}, 20, 5)
     # From the same frame: a factorisation of a product is the product of the factorisations.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import final
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ from dynfrac.orbits.frames import orthonormalise, random_frame
 from dynfrac.orbits.iteration import prepare
 from dynfrac.orbits.lanes import Lanes, lanes_over, perturbed_lanes
 from dynfrac.orbits.tangent_runs import Plan, run_tangents
+from dynfrac.systems.abstract import AbstractMap
 from dynfrac.systems.chaotic_maps import Henon
 from dynfrac.systems.complex_maps import Quadratic
 from dynfrac.systems.descents import CubicDescent, QuadraticDescent
@@ -113,6 +115,34 @@ def test_a_lane_that_blows_up_disturbs_no_other(driver):
         np.testing.assert_array_equal(tame[lane].state, wild[lane].state)
         np.testing.assert_array_equal(tame[lane].observations, wild[lane].observations)
         assert len(wild[lane].increments) == 300 and wild[lane].stopped_at == -1
+
+
+@final
+class Gap(AbstractMap):
+    """A contraction that is not finite at one step, whatever the state is."""
+
+    @property
+    def defaults(self):
+        return {"gap": -1.0}
+
+    def init(self, hparams):
+        return 1.0 + 0 * hparams["gap"]
+
+    def step(self, state, hparams, t):
+        return state * jnp.where(t == hparams["gap"], jnp.inf, 0.9)
+
+    def observe(self, state, hparams):
+        return state
+
+
+@pytest.mark.parametrize("gap", [3, 25])
+def test_a_lane_that_stopped_does_not_move_again(gap):
+    with precision():
+        _, lanes = lanes_over(Gap(), {"gap": [-1.0, float(gap)]})
+        one, other = run_tangents(lanes, 1, Plan(10, 5, 40), seed=0)
+    assert (one.stopped_at, other.stopped_at) == (-1, gap + 1)
+    assert len(other.increments) == max(0, gap - 15)
+    assert float(other.state) == pytest.approx(0.9**gap)
 
 
 def test_lanes_are_single_runs():
