@@ -48,6 +48,8 @@ SIZES_PER_OCTAVE = 4
 MIN_OCTAVES = 2.0
 """Shortest window that the data may choose, in factors of two, if there is room for it."""
 
+_NEARLY_ONE = 1e-4
+"""Orders this close to 1 are taken for 1: ln(sum p^q) / (1 - q) is lost in rounding errors."""
 _ROUNDING = 1e-9
 """Relative slack where lengths that are equal by construction are compared."""
 _Z95 = 1.959964
@@ -147,7 +149,7 @@ def generalized_dimension(
         return Estimate.missing(METHOD, n, [reason])
     apart = rounding_distance(rows)
     n_same = int(count_pairs(rows, np.array([apart])).total[0])
-    same = coincidence(n, n_same)
+    same = coincidence(rows, n_same)
     if same is not None:
         nothing = Curve.empty()
         return Estimate(0.0, 0.0, 0.0, 0.0, METHOD, n, (math.nan, math.nan), nothing, (same,))
@@ -314,7 +316,7 @@ def _entropy(counts: np.ndarray, q: float) -> tuple[float, np.ndarray]:
     """Return the Renyi entropy of order q, and its slope in the weight of a point of each box."""
     n = int(counts.sum())
     shares = counts / n
-    if q == 1:
+    if abs(q - 1) < _NEARLY_ONE:
         surprise = math.log(n) - psi(counts)
         return float(shares @ surprise), surprise
     if q < 1:

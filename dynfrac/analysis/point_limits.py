@@ -78,37 +78,39 @@ def rounding_distance(points: np.ndarray) -> float:
     return max(_COINCIDENT * float(np.abs(points).max()), float(np.finfo(np.float64).tiny))
 
 
-def coincidence(n_points: int, n_same: int) -> str | None:
+def coincidence(points: np.ndarray, n_same: int) -> str | None:
     """Say that the points are a handful of different ones only, if they are.
 
     Parameters
     ----------
-    n_points : int
+    points : (n, d) float array
     n_same : int
         Pairs of points that are the same.
 
     Returns
     -------
     str or None
-        A sentence if there are so few that the set has dimension 0: at most 10, or the square root
-        of the number of points.
-
-    Notes
-    -----
-    k values that are taken equally often give n (n/k - 1) / 2 equal pairs, so that their effective
-    number is n^2 / (n + 2 n_same).
+        A sentence if a tenth of all pairs are the same, or there are no more different points
+        than the square root of their number: such a set has dimension 0.
 
     Examples
     --------
-    >>> coincidence(100, 100 * 49 // 2)
+    >>> coincidence(np.tile([[0.0], [1.0]], (50, 1)), 2 * 50 * 49 // 2)
     'the 100 points are about 2 different ones: a converged or periodic orbit has dimension 0'
     """
-    different = n_points**2 / (n_points + 2 * n_same)
-    if different > max(10, math.sqrt(n_points)):
+    n = len(points)
+    # k values that are taken equally often give n (n/k - 1) / 2 equal pairs. Where some are taken
+    # more often than others there are more pairs, so that few pairs need no closer look.
+    equivalent = n**2 / (n + 2 * n_same)
+    if equivalent > max(10, math.sqrt(n)):
         return None
-    count = round(different)
+    grid = np.rint(points / rounding_distance(points))
+    different = len(np.unique(grid, axis=0))
+    if equivalent > 10 and different > math.sqrt(n):
+        return None
+    count = min(different, round(equivalent))
     return (
-        f"the {n_points} points are about {count} different one{'s' * (count > 1)}: "
+        f"the {n} points are about {count} different one{'s' * (count > 1)}: "
         "a converged or periodic orbit has dimension 0"
     )
 

@@ -118,7 +118,7 @@ def takens_dimension(
     scales = np.concatenate([[apart], ladder])
     counts = count_pairs(rows, scales, theiler=excluded, n_blocks=block_number(n, excluded))
     n_same, counts = int(counts.total[0]), counts.without_smallest()
-    same = coincidence(n, n_same)
+    same = coincidence(rows, n_same)
     if same is not None:
         return Estimate(0.0, 0.0, 0.0, 0.0, METHOD, n, (math.nan, math.nan), Curve.empty(), (same,))
     n_close = counts.total
@@ -131,7 +131,8 @@ def takens_dimension(
 
     y = _likeliest(ladder, counts.fraction[None])[0]
     resampled = _likeliest(ladder, counts.resample(n_resamples, seed))
-    curve = Curve(ladder[known], y[known], np.nanstd(resampled, axis=0)[known])
+    errors = np.nanstd(resampled[:, known], axis=0)
+    curve = Curve(ladder[known], y[known], errors)
     value = float(y[at_limit])
     if value > largest_dimension(n):
         reason = (
@@ -147,7 +148,7 @@ def takens_dimension(
         flags += (f"fewer than {MIN_PAIRS} pairs are closer than r0/2: D2(r0) cannot be judged",)
     elif drift > _LARGE_DRIFT:
         flags += (f"no single scaling region: D2(r0) changes by {drift / 2:.2f} if r0 is halved",)
-    stderr = math.hypot(float(np.nanstd(resampled[:, at_limit])), drift)
+    stderr = math.hypot(float(errors[np.count_nonzero(known[:at_limit])]), drift)
     return Estimate(
         value=value,
         stderr=stderr,

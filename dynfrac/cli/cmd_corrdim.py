@@ -174,26 +174,40 @@ def command(
         with progress_bar("orbit", transient + steps) as advance:
             points = _orbit(map_, hparams, transient, steps, advance)
         name = map_name or arch or ""
-    try:
-        points = delay_embedding(points, embed, lag) if embed > 1 else as_points(points)
-        excluded = 0 if unordered else theiler or theiler_window(points)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from error
-
-    common = {"theiler": excluded, "n_resamples": resamples, "seed": seed}
-    with progress_bar("dimensions", 3 + len(wanted)) as advance:
-        estimate = correlation_dimension(points, window=window, **common)
-        advance(1)
-        takens = takens_dimension(points, radius=radius, **common)
-        advance(1)
-        null: dict[str, Estimate] = {}
-        if excluded and estimate.has_value and estimate.window[0] > 0:
-            null = surrogate_dimensions(points, estimate, theiler=excluded, seed=seed)
-        advance(1)
-        dimensions = {}
-        for q in wanted:
-            dimensions[q] = generalized_dimension(points, q, seed=seed)
+    common: dict[str, Any] = {"n_resamples": resamples, "seed": seed}
+    escaped = None if file is not None else _where_not_finite(points)
+    null: dict[str, Estimate] = {}
+    if escaped is not None:
+        reason = [f"the orbit is not finite from step {(transient or 0) + escaped} on"]
+        excluded = 0
+        estimate, takens, *others = (
+            Estimate.missing(method, escaped, reason)
+            for method in (
+                "correlation sum",
+                "Takens estimator",
+                *["box probabilities"] * len(wanted),
+            )
+        )
+        dimensions = dict(zip(wanted, others, strict=True))
+    else:
+        try:
+            points = delay_embedding(points, embed, lag) if embed > 1 else as_points(points)
+            excluded = 0 if unordered else theiler or theiler_window(points)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+        common["theiler"] = excluded
+        with progress_bar("dimensions", 3 + len(wanted)) as advance:
+            estimate = correlation_dimension(points, window=window, **common)
             advance(1)
+            takens = takens_dimension(points, radius=radius, **common)
+            advance(1)
+            if excluded and estimate.has_value and estimate.window[0] > 0:
+                null = surrogate_dimensions(points, estimate, theiler=excluded, seed=seed)
+            advance(1)
+            dimensions = {}
+            for q in wanted:
+                dimensions[q] = generalized_dimension(points, q, seed=seed)
+                advance(1)
 
     record = {
         "name": name,
@@ -227,6 +241,12 @@ def _parse_orders(text: str) -> list[float]:
     if not orders or not 0 <= orders[0] <= orders[-1] < float("inf"):
         raise ValueError(f"--q {text} is no list of orders; give numbers from 0 on, as in 0,1,2")
     return orders
+
+
+def _where_not_finite(states: np.ndarray) -> int | None:
+    """Return the first row that is not finite, if there is one."""
+    finite = np.isfinite(states).all(axis=1)
+    return None if finite.all() else int(np.argmin(finite))
 
 
 def _orbit(
