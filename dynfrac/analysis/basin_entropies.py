@@ -153,26 +153,26 @@ def basin_entropy(
     ('smooth', 0.44, 0.44)
     """
     picture = as_labels(labels, threshold=threshold)
-    radius = min(max(min(picture.shape) // 16, 4), 20) if radius is None else radius
-    _check(picture.shape, size, radius, n_balls, n_resamples)
+    reach = int(min(max(min(picture.shape) // 16, 4), 20)) if radius is None else radius
+    _check(picture.shape, size, reach, n_balls, n_resamples)
     codes, n_labels = label_codes(picture)
     smooth = smooth_entropy_in_balls(codes.ndim)
     if n_labels == 1:
         reason = "there is no boundary: every point has the same label"
         none = Estimate.missing(METHOD, codes.size, [reason])
-        return BasinEntropy(none, none, none, smooth, "open", size, radius, 1, (reason,))
+        return BasinEntropy(none, none, none, smooth, "open", size, reach, 1, (reason,))
 
     rng = np.random.default_rng(seed)
     average = functools.partial(_average, rng=rng, n_resamples=n_resamples, shape=codes.shape)
     boxes, mixed = _box_entropies(codes, n_labels, size)
     places = size * np.indices(boxes.shape).reshape(codes.ndim, -1)
     on_boundary = mixed.ravel()
-    balls, middles = _ball_entropies(codes, n_labels, radius, n_balls, rng)
+    balls, middles = _ball_entropies(codes, n_labels, reach, n_balls, rng)
     sb = average("basin entropy", boxes.ravel(), places, size)
     sbb = average("boundary basin entropy", boxes[mixed], places[:, on_boundary], size)
-    in_balls = average("boundary basin entropy in balls", balls, middles, radius)
-    verdict, flags = _judge(in_balls, sbb, smooth, n_labels, radius)
-    return BasinEntropy(sb, sbb, in_balls, smooth, verdict, size, radius, n_labels, flags)
+    in_balls = average("boundary basin entropy in balls", balls, middles, reach)
+    verdict, flags = _judge(in_balls, sbb, smooth, n_labels, reach)
+    return BasinEntropy(sb, sbb, in_balls, smooth, verdict, size, reach, n_labels, flags)
 
 
 @functools.cache

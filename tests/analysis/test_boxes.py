@@ -261,6 +261,41 @@ def test_a_sponge_of_two_hundred_pixels():
     assert covers(estimate, math.log(20) / math.log(3))
 
 
+@pytest.mark.parametrize("angle", [0.2, 0.5, math.pi / 4])
+def test_dense_masks_that_stand_at_an_angle(angle):
+    y, x = np.mgrid[-1:1:256j, -1:1:256j]
+    along, across = (
+        x * math.cos(angle) + y * math.sin(angle),
+        y * math.cos(angle) - x * math.sin(angle),
+    )
+    square = (abs(along) < 0.6) & (abs(across) < 0.5)
+    # Boxes hanging over the sides would make it 1.9.
+    assert box_dimension(square, mask=True).value == pytest.approx(2, abs=1e-3)
+    carpet = sets.sierpinski_carpet(512, size=0.6, angle=angle)
+    estimate = box_dimension(carpet, mask=True)
+    # Upright it reads 0.01 high; with the boxes over the sides it would read 0.07 low.
+    assert estimate.value == pytest.approx(sets.DIMENSIONS["sierpinski_carpet"], abs=0.03)
+    assert covers(estimate, sets.DIMENSIONS["sierpinski_carpet"])
+
+
+def test_thin_masks_keep_all_their_boxes():
+    assert boxes._filled_hull(sets.sierpinski_gasket(512)) is None
+    ring = boundary_cells(sets.disc(256))
+    assert boxes._filled_hull(ring) is None
+    assert box_dimension(ring, mask=True).value == pytest.approx(1, abs=0.01)
+    hull = boxes._filled_hull(sets.disc(256))
+    assert hull is not None and hull.sum() == pytest.approx(sets.disc(256).sum(), rel=0.03)
+
+
+def test_hulls_of_volumes():
+    x, y, z = np.meshgrid(*[np.linspace(-1, 1, 48)] * 3, indexing="ij")
+    octahedron = abs(x) + abs(y) + abs(z) < 0.9
+    hull = boxes._filled_hull(octahedron)
+    assert hull is not None and hull[octahedron].all()
+    assert hull.sum() == pytest.approx(octahedron.sum(), rel=0.1)
+    assert box_dimension(octahedron, mask=True).value == pytest.approx(3, abs=0.01)
+
+
 def test_oblong_pictures_are_measured():
     estimate = box_dimension(np.pad(KOCH, ((0, 0), (100, 300))))
     # The same set in a wider picture: other tiles, hence another interval, but the same value.

@@ -79,3 +79,36 @@ def test_sizes_are_dense_and_never_skip_a_factor_of_two():
     for gaps in ([2, 4], [1, 3]):
         with pytest.raises(ValueError, match="gaps"):
             count_boxes(np.ones((8, 8), bool), np.array(gaps), n_tiles=1)
+
+
+@pytest.mark.parametrize("n", [64, 256, 1024])
+def test_a_piece_of_the_set_takes_its_large_boxes_with_it(n):
+    # A line along the edge between two rows of tiles: as many boxes of each size on either side of
+    # it, but none of them belongs to a tile without a piece of the line.
+    line = np.zeros((n, n), bool)
+    line[n // 2] = True
+    sizes = box_sizes(n // 4)
+    counts = count_boxes(line, sizes, n_tiles=4).reshape(4, 4, -1)
+    large = sizes > n / 64
+    assert large.sum() >= 4 and not counts[[0, 1, 3]][..., large].any()
+    # The two inner tiles hold a quarter each; the outer ones what reaches over the border besides.
+    shares = counts[2][:, large] / counts[2][:, large].sum(axis=0)
+    np.testing.assert_allclose(shares[1:3], 0.25, atol=0.05)
+
+
+def test_shares_change_no_sum():
+    occupied = np.random.default_rng(5).random((200, 230)) < 0.002
+    sizes = box_sizes(50)
+    tiled, whole = count_boxes(occupied, sizes, 8), count_boxes(occupied, sizes, 1)
+    np.testing.assert_allclose(tiled.sum(axis=0), whole[0], rtol=1e-12)
+
+
+def test_boxes_centred_outside_are_left_out():
+    disc = np.hypot(*(np.indices((90, 90)) - 44.5)) < 30
+    sizes = box_sizes(16)
+    counts = count_boxes(disc, sizes, 2, within=disc).sum(axis=0)
+    np.testing.assert_allclose(counts, disc.sum() / sizes.astype(float) ** 2)
+    half = np.zeros_like(disc)
+    half[:45] = True
+    both = count_boxes(disc, sizes, 1, within=half) + count_boxes(disc, sizes, 1, within=~half)
+    np.testing.assert_allclose(both, count_boxes(disc, sizes, 1))

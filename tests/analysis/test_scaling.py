@@ -131,3 +131,34 @@ def test_flags_say_what_is_doubtful():
     assert scaling_flags(fit_window(X, LAW, (4, 14))) == ("fit covers less than two octaves",)
     (flag,) = scaling_flags(fit_window(X, BENT, (1, 256)), fit_ensemble(X, BENT))
     assert flag.startswith("no single scaling region")
+
+
+# Cases of other test suites, whose curves are given as logarithms.
+
+
+def test_a_line_and_a_noisy_line():
+    x = np.exp(np.linspace(0, 3, 31))
+    line = x**2.5 * np.e
+    fit = fit_ensemble(x, line)
+    assert fit.slope == pytest.approx(2.5, abs=1e-12) and fit.spread < 1e-9
+    assert window_sensitivity(x, line, (x[0], x[-1])) < 1e-12
+    noisy = line * np.exp(np.random.default_rng(1).normal(0, 0.01, len(x)))
+    assert fit_ensemble(x, noisy).slope == pytest.approx(2.5, abs=1e-2)
+
+
+def test_a_ramp_between_two_plateaus():
+    y = np.exp([0, 0, 0, 1, 2, 3, 4, 5, 5, 5])
+    fit = fit_ensemble(np.exp(np.arange(10.0)), y)
+    # Places 2 to 7 counted from zero, where the plateaus end.
+    # The most likely slope is found on a grid of a thousand.
+    assert fit.slope == pytest.approx(1, abs=1e-3)
+    np.testing.assert_allclose(np.log(fit.window), [2, 7], atol=1e-9)
+    assert fit.n_points == 6
+
+
+def test_a_bent_sigmoid():
+    t = np.linspace(-3, 3, 61)
+    y = np.exp(np.where(abs(t) < 1.5, 2 * t, np.sign(t) * (3 + 0.3 * (abs(t) - 1.5))))
+    fit = fit_ensemble(np.exp(t), y)
+    assert fit.slope == pytest.approx(2, abs=0.05)
+    assert abs(np.log(fit.window)).max() <= 1.6 and fit.n_points >= 20
