@@ -168,6 +168,14 @@ def test_apollonian_circles_have_whole_curvatures_and_touch():
     assert np.all(np.abs(centers[1:]) + radii[1:] <= 1 + 1e-9)
 
 
+def test_apollonian_points_are_spread_over_the_length_of_all_circles():
+    points = point_sets.apollonian_gasket(20_000, seed=1, smallest=0.03)
+    _, radii = point_sets._apollonian_circles(0.03)
+    on_outer = np.abs(np.hypot(*points.T) - 1) < 1e-12
+    # Four standard deviations of a share of about 0.16.
+    assert on_outer.mean() == pytest.approx(1 / radii.sum(), abs=0.011)
+
+
 def test_apollonian_circles_are_as_many_as_the_dimension_says():
     counts = [len(point_sets._apollonian_circles(size)[1]) for size in (1e-2, 1e-3, 1e-4)]
     slopes = np.diff(np.log10(counts))
