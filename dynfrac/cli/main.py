@@ -44,6 +44,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "dynfrac.cli.cmd_lyapunov:command",
         "Lyapunov exponents of a map or of a training run.",
     ),
+    "validate": (
+        "dynfrac.cli.cmd_validate:command",
+        "Measure every known value: the proof that the numbers are right.",
+    ),
     "orbits": (
         "dynfrac.cli.cmd_orbits:command",
         "Orbit diagram over a hyperparameter, with the largest exponent.",
