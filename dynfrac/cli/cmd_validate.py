@@ -16,7 +16,7 @@ from dynfrac.cli.output import (
     print_json,
     progress_bar,
 )
-from dynfrac.studies.known_values import PROVENANCE, Case
+from dynfrac.studies.reference_table import PROVENANCE, Case
 from dynfrac.studies.validation import ROUNDING, Row, Validation, choose_cases, validate
 
 FIGURE_SUFFIXES = (".png", ".pdf", ".svg")

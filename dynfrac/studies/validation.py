@@ -10,8 +10,8 @@ from typing import Any, final
 
 import jax
 
-from dynfrac.studies.known_values import Case, Known, known_values
 from dynfrac.studies.measurements import MEASUREMENTS
+from dynfrac.studies.reference_table import Case, Known, known_values
 from dynfrac.systems.abstract import unknown_name
 from dynfrac.systems.provenance import git_state, versions
 

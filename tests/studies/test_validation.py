@@ -12,8 +12,8 @@ from scipy.optimize import brentq
 from dynfrac.cli.main import main
 from dynfrac.plots.validation import validation_figure
 from dynfrac.studies import validation
-from dynfrac.studies.known_values import PROVENANCE, Known, known_values
 from dynfrac.studies.measurements import MEASUREMENTS, Reading
+from dynfrac.studies.reference_table import PROVENANCE, Known, known_values
 from dynfrac.studies.validation import Row, choose_cases, validate
 
 CASES = {case.name: case for case in known_values()}
