@@ -92,7 +92,7 @@ class MarkusLyapunov(AbstractMap):
 
     def step(self, state: Any, hparams: Hparams, t: ArrayLike) -> Any:
         """Return r x (1 - x), with the parameter of this step."""
-        is_a = jnp.asarray([letter == "A" for letter in self.word])[t % len(self.word)]
+        is_a = jnp.asarray([letter == "A" for letter in self.word])[jnp.asarray(t) % len(self.word)]
         return jnp.where(is_a, hparams["a"], hparams["b"]) * state * (1 - state)
 
     def observe(self, state: Any, hparams: Hparams) -> Any:
