@@ -79,7 +79,7 @@ def metrics(monkeypatch):
     monkeypatch.setattr(Sweep, "field", field)
 
 
-@pytest.mark.parametrize("field", list(cmd_show.FIELDS))
+@pytest.mark.parametrize("field", [name for name in cmd_show.FIELDS if name != "local-dimension"])
 def test_every_field_has_a_picture_beside_the_sweep(run, make, metrics, tmp_path, field):
     make()
     name = "run.png" if field == "measure" else f"run-{field}.png"
@@ -88,6 +88,18 @@ def test_every_field_has_a_picture_beside_the_sweep(run, make, metrics, tmp_path
     picture = matplotlib.image.imread(tmp_path / name)
     assert min(picture.shape[:2]) > 300 and picture.std() > 0.05
     assert {p.name for p in tmp_path.iterdir()} == {"run.zarr", name}
+
+
+def test_the_local_dimension_needs_a_picture_of_some_size(run, make, tmp_path):
+    make()
+    status, out, err = run("run.zarr", "--field", "local-dimension")
+    assert (status, out) == (2, "") and "a map needs two axes of at least 64 px" in err
+    axes = Axis("c_re", -2, 0.5, 64), Axis("c_im", -1.2, 1.2, 66)
+    settings = {"n_steps": 20, "rule": "bounded:2", "identity": {"map": "quadratic"}}
+    sweep(Quadratic(), axes, out=tmp_path / "large.zarr", **settings)
+    status, out, err = run("large.zarr", "--field", "local-dimension", "--dpi", "60")
+    assert (status, out, err) == (0, "large-local-dimension.png\n", "")
+    assert matplotlib.image.imread(tmp_path / "large-local-dimension.png").std() > 0.05
 
 
 @pytest.mark.parametrize(("name", "magic"), [("a.pdf", b"%PDF"), ("b.svg", b"<?xml")])
