@@ -80,8 +80,13 @@ def takens_dimension(
     If the pairs were independent, the interval in which the log-likelihood drops by 2 would be
     D2 (1 +- 2 / sqrt(m)). They are not: m is of the order of n^2, and the n points are what was
     drawn. The standard error is that of a bootstrap over blocks of points, as in
-    `correlation_dimension`, and of the scaling: twice the change that halving r0 makes, which is
-    the whole bias where it grows with r0, as it does at the edge of a set.
+    `correlation_dimension`, and of the scaling: the bias that the change from r0/2 or r0/4 to r0
+    suggests, whichever is larger, if it grows with r0 as it does at the edge of a set.
+
+    Over 40 samples of 4000 points each, bias, median half-width and share of 95 % intervals that
+    held the dimension are -0.041, 0.10, 90 % for a square, -0.013, 0.026, 98 % for a segment,
+    0.001, 0.009, 100 % for a circle, 0.001, 0.042, 100 % for the gasket, and -0.006, 0.069, 100 %
+    for the generalised baker.
 
     It is misleading where that function is. In particular it is not compared with a surrogate.
 
@@ -140,14 +145,18 @@ def takens_dimension(
             f"{largest_dimension(n):.1f}"
         )
         return Estimate.missing(METHOD, n, [reason], curve)
-    half = at_limit - RADII_PER_OCTAVE
     flags = limit_doubts(n, value, n_same)
-    drift = 2 * abs(value - float(y[half])) if half >= 0 and known[half] else math.nan
-    if math.isnan(drift):
-        drift = 0.0
+    # A bias that grows with r0 is the change from r0 / k times k / (k - 1).
+    drifts = [
+        abs(value - float(y[at])) * 2**octaves / (2**octaves - 1)
+        for octaves in (1, 2)
+        if (at := at_limit - octaves * RADII_PER_OCTAVE) >= 0 and known[at]
+    ]
+    drift = max(drifts, default=0.0)
+    if not drifts:
         flags += (f"fewer than {MIN_PAIRS} pairs are closer than r0/2: D2(r0) cannot be judged",)
     elif drift > _LARGE_DRIFT:
-        flags += (f"no single scaling region: D2(r0) changes by {drift / 2:.2f} if r0 is halved",)
+        flags += (f"no single scaling region: smaller r0 change D2(r0) by {drift:.2f}",)
     stderr = math.hypot(float(errors[np.count_nonzero(known[:at_limit])]), drift)
     return Estimate(
         value=value,
