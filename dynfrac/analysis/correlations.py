@@ -101,7 +101,7 @@ def correlation_sum(
 
     Notes
     -----
-    C(r) = #{j - i > w, |x_i - x_j| < r} / #{j - i > w} with Euclidean distances, compared strictly:
+    C(r) = #{j - i > w, abs(x_i - x_j) < r} / #{j - i > w} with Euclidean distances, compared strictly:
     a distance that equals r up to rounding does not count. For another q it is the mean over the
     points of (share of the others closer than r)^(q-1), to the power of 1/(q-1).
 

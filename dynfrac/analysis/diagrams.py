@@ -244,8 +244,8 @@ def _reduce(tails: Tails) -> _Rows:
     """Make numbers of the ends of some runs."""
     n = len(tails.alive)
     status = np.full(n, Status.BOUNDED, np.uint8)
-    limit = GROWTH * np.maximum(1.0, np.abs(tails.first))
-    status[~(np.abs(tails.last) <= limit)] = Status.ESCAPED
+    limit = GROWTH * np.maximum(1.0, np.abs(tails.at_start))
+    status[~(np.abs(tails.at_end) <= limit)] = Status.ESCAPED
     status[~tails.alive] = Status.NOT_FINITE
     exponents, stderr = np.full((2, n), math.nan)
     periods = np.zeros(n, int)

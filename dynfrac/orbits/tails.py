@@ -110,7 +110,7 @@ class Tails:
     returns : (n, m) float array
         Largest distance of a coordinate from the end of the orbit after 1, ..., m more steps,
         relative to 1 plus the largest coordinate. m is 0 for a map that depends on the step.
-    first, last : (n,) float array
+    at_start, at_end : (n,) float array
         What the map observes at the start and at the end.
     alive : (n,) bool array
         Whether all coordinates stayed finite.
@@ -121,8 +121,8 @@ class Tails:
     observed: np.ndarray
     increments: np.ndarray
     returns: np.ndarray
-    first: np.ndarray
-    last: np.ndarray
+    at_start: np.ndarray
+    at_end: np.ndarray
     alive: np.ndarray
     states: Any
 
@@ -213,8 +213,8 @@ class TailRunner:
             observed=np.concatenate(observed).T,
             increments=np.concatenate(increments).T,
             returns=np.concatenate(returns)[:n],
-            first=np.concatenate(first)[:n],
-            last=np.concatenate(last)[:n],
+            at_start=np.concatenate(first)[:n],
+            at_end=np.concatenate(last)[:n],
             alive=joined.alive,
             states=joined.inner,
         )

@@ -1,7 +1,7 @@
 """The table of known values: what the package is checked against, one row per number.
 
 The table is a TOML file that ships with the package, so that a reader, the tests and
-``dynfrac validate`` look at the same numbers. It has one section for each computation,
+``dynfrac validate`` look at the same numbers. It has one section for each computation::
 
     [henon]
     title = "Henon map, a = 1.4, b = 0.3"
@@ -12,8 +12,8 @@ The table is a TOML file that ships with the package, so that a reader, the test
       { quantity = "exponent 1", reference = 0.41922, tolerance = 2e-3, known = "published", ... },
     ]
 
-with `measure` and `given` the name and the arguments of a function of
-`dynfrac.studies.measurements`, and one row for each of the numbers it returns.
+Here `measure` and `given` are the name and the arguments of a function of
+`dynfrac.studies.measurements`, and there is one row for each of the numbers wanted of it.
 """
 
 from __future__ import annotations
