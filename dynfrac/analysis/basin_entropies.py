@@ -20,12 +20,12 @@ from numpy.typing import ArrayLike
 
 from dynfrac.analysis.bit_rows import unpack_rows
 from dynfrac.analysis.coverings import box_sizes, sliding_windows
-from dynfrac.analysis.estimates import Curve, Estimate
+from dynfrac.analysis.estimates import Z95, Curve, Estimate, interval_95
 from dynfrac.analysis.labels import as_labels, boundary_cells, label_codes
+from dynfrac.analysis.resampling import TILES_PER_AXIS, check_resamples, draw_tiles
+from dynfrac.analysis.smooth_entropies import entropy_of, smooth_entropy_in_balls
 
 METHOD = "basin entropy"
-N_TILES = {1: 64, 2: 8, 3: 4}
-"""The bootstrap resamples 64 parts; so often is each axis cut, by the number of axes."""
 MIN_PLACES = 60
 """Fewest boxes or balls on the boundary."""
 
@@ -33,7 +33,6 @@ _ALLOWANCE = (0.224, -1.006)
 """Smooth boundaries on a lattice read up to 0.224 R^-1.006 off, R in pixels (Puy et al. 2021)."""
 _BLIND = 0.05
 """Error of the entropy in balls with which mildly fractal boundaries look smooth."""
-_Z95 = 1.959964
 
 
 @final
@@ -175,104 +174,6 @@ def basin_entropy(
     return BasinEntropy(sb, sbb, in_balls, smooth, verdict, size, reach, n_labels, flags)
 
 
-@functools.cache
-def smooth_entropy_in_balls(n_axes: int) -> float:
-    """Boundary basin entropy of a flat boundary between two labels, in random balls.
-
-    Parameters
-    ----------
-    n_axes : int
-        At least 1.
-
-    Returns
-    -------
-    float
-        In nats: the mean entropy of balls whose centres lie anywhere within a radius of the
-        boundary.
-
-    Examples
-    --------
-    >>> [round(smooth_entropy_in_balls(n), 6) for n in (1, 2, 3, 4, 5)]
-    [0.5, 0.439509, 0.396092, 0.363194, 0.337226]
-    """
-    from scipy.special import betainc
-
-    def entropy(height: np.ndarray) -> np.ndarray:
-        # Share of the ball beyond a plane at this distance from its centre, in radii.
-        share = betainc((n_axes + 1) / 2, 0.5, 1 - height**2) / 2
-        return _entropy_of_two(share)
-
-    return _quadrature(entropy)
-
-
-def smooth_entropy_in_squares(angle: float | None = None) -> float:
-    """Boundary basin entropy of a straight boundary between two labels, in random squares.
-
-    Parameters
-    ----------
-    angle : float, optional
-        Of the boundary with an axis, in radians; the mean over all directions by default.
-
-    Returns
-    -------
-    float
-        In nats.
-
-    Examples
-    --------
-    >>> [round(smooth_entropy_in_squares(angle), 4) for angle in (0.0, math.pi / 4, None)]
-    [0.5, 0.3645, 0.4001]
-    """
-    if angle is not None:
-        return _square_entropy(angle)
-    nodes, weights = np.polynomial.legendre.leggauss(64)
-    angles = (nodes + 1) * math.pi / 8  # the others follow by symmetry
-    # A square meets a line of this direction as often as it is wide across it.
-    widths = np.cos(angles) + np.sin(angles)
-    means = np.array([_square_entropy(float(angle)) for angle in angles])
-    return float(np.average(means, weights=weights * widths))
-
-
-def _square_entropy(angle: float) -> float:
-    cosine, sine = sorted((abs(math.cos(angle)), abs(math.sin(angle))), reverse=True)
-    half = (cosine + sine) / 2
-
-    def entropy(height: np.ndarray) -> np.ndarray:
-        # Share of the unit square beyond a line at this fraction of the largest distance.
-        depth = half * (1 - height)
-        corner = depth**2 / (2 * max(sine * cosine, 1e-300))
-        share = np.where(depth < sine, corner, (depth - sine / 2) / cosine)
-        return _entropy_of_two(np.clip(share, 0, 0.5))
-
-    return _quadrature(entropy, breaks=(0.0, (half - sine) / half, 1.0))
-
-
-def _quadrature(function: Any, breaks: tuple[float, ...] = (0.0, 1.0)) -> float:
-    """Integrate over [0, 1]; the ends may have logarithmic derivatives."""
-    nodes, weights = _gauss_nodes()
-    total = 0.0
-    for low, high in zip(breaks[:-1], breaks[1:], strict=True):
-        # t^2 (3 - 2 t) crowds the nodes at both ends.
-        t = (nodes + 1) / 2
-        x = low + (high - low) * t**2 * (3 - 2 * t)
-        total += float((weights / 2 * 6 * t * (1 - t)) @ function(x)) * (high - low)
-    return total
-
-
-@functools.cache
-def _gauss_nodes() -> tuple[np.ndarray, np.ndarray]:
-    return np.polynomial.legendre.leggauss(200)
-
-
-def _entropy_of_two(share: np.ndarray) -> np.ndarray:
-    return _entropy(np.stack([share, 1 - share]))
-
-
-def _entropy(shares: np.ndarray) -> np.ndarray:
-    """Return -sum p ln p over the first axis."""
-    return -np.sum(shares * np.log(np.where(shares > 0, shares, 1.0)), axis=0)
-
-
 def _box_entropies(codes: np.ndarray, n_labels: int, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the entropy of every box, and whether it holds more than one label."""
     whole = codes[tuple(slice(0, length // size * size) for length in codes.shape)]
@@ -284,7 +185,7 @@ def _box_entropies(codes: np.ndarray, n_labels: int, size: int) -> tuple[np.ndar
             part = np.add.reduceat(part, starts, axis=axis, dtype=np.int32)
         counts.append(part)
     shares = np.stack(counts) / size**codes.ndim
-    return _entropy(shares), shares.max(axis=0) < 1
+    return entropy_of(shares), shares.max(axis=0) < 1
 
 
 def _ball_entropies(
@@ -310,7 +211,7 @@ def _ball_entropies(
         several = shares.max(axis=0) < 1
         crossed = flat_edge[cells[several]]
         weight = np.maximum(crossed.sum(axis=1), 1)
-        entropies.append(_entropy(shares[:, several]))
+        entropies.append(entropy_of(shares[:, several]))
         middles.append(centres[:, several] + (crossed @ offsets.T).T / weight)
         found += int(several.sum())
         if found >= n_balls:
@@ -356,7 +257,7 @@ def _average(
     if len(values) < MIN_PLACES:
         reason = f"only {len(values)} places hold several labels; at least {MIN_PLACES} are needed"
         return Estimate.missing(method, n_runs, [reason])
-    per_axis = N_TILES[len(shape)]
+    per_axis = TILES_PER_AXIS[len(shape)]
     n_tiles = per_axis ** len(shape)
     cells = [
         np.clip(place * per_axis / length, 0, per_axis - 1).astype(int)
@@ -365,15 +266,16 @@ def _average(
     tiles = np.ravel_multi_index(tuple(cells), (per_axis,) * len(shape))
     counts = np.bincount(tiles, minlength=n_tiles)
     sums = np.bincount(tiles, weights=values, minlength=n_tiles)
-    draws = rng.multinomial(n_tiles, np.full(n_tiles, 1 / n_tiles), size=n_resamples)
+    draws = draw_tiles(n_tiles, n_resamples, rng)
     weights = draws @ counts
     resampled = (draws @ sums)[weights > 0] / weights[weights > 0]
     value, stderr = float(values.mean()), float(resampled.std())
+    ci_low, ci_high = interval_95(value, stderr, lowest=0.0)
     return Estimate(
         value=value,
         stderr=stderr,
-        ci_low=max(value - _Z95 * stderr, 0.0),
-        ci_high=value + _Z95 * stderr,
+        ci_low=ci_low,
+        ci_high=ci_high,
         method=method,
         n_runs=n_runs,
         window=(float(scale), float(scale)),
@@ -390,7 +292,7 @@ def _judge(
     if not balls.has_value:
         return "open", balls.flags
     allowance = _ALLOWANCE[0] * radius ** _ALLOWANCE[1]
-    excess, error = balls.value - smooth, _Z95 * balls.stderr
+    excess, error = balls.value - smooth, Z95 * balls.stderr
     if abs(excess) > error + allowance:
         return "fractal", ()
     if error > _BLIND:
@@ -414,5 +316,4 @@ def _check(shape: tuple[int, ...], size: int, radius: int, n_balls: int, n_resam
         )
     if n_balls < MIN_PLACES:
         raise ValueError(f"n_balls={n_balls} is too few; pass at least {MIN_PLACES}")
-    if n_resamples < 2:
-        raise ValueError(f"n_resamples={n_resamples} gives no spread; pass at least 2")
+    check_resamples(n_resamples)

@@ -13,6 +13,9 @@ from typing import Any, final
 
 import numpy as np
 
+Z95 = 1.959964
+"""Half-width of a 95 % normal interval in standard deviations."""
+
 
 @final
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -158,6 +161,31 @@ class Estimate:
         nan = math.nan
         curve = Curve.empty() if curve is None else curve
         return cls(nan, nan, nan, nan, method, n_runs, (nan, nan), curve, reasons)
+
+
+def interval_95(
+    value: float, stderr: float, *, lowest: float = -math.inf, highest: float = math.inf
+) -> tuple[float, float]:
+    """Return the ends of the 95 % interval of a normal error, within what is possible.
+
+    Parameters
+    ----------
+    value, stderr : float
+    lowest, highest : float
+        No true value lies outside. An estimate may: then both ends are the bound next to it.
+
+    Returns
+    -------
+    ci_low, ci_high : float
+
+    Examples
+    --------
+    >>> interval_95(1.0, 0.0, highest=0.5)
+    (0.5, 0.5)
+    """
+    ends = (value - Z95 * stderr, value + Z95 * stderr)
+    low, high = (min(max(end, lowest), highest) for end in ends)
+    return low, high
 
 
 def _finite_or_none(value: float) -> float | None:

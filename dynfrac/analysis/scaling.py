@@ -34,6 +34,9 @@ _ROUNDING = 1e-9
 _WIDE_SPREAD = 0.1
 """Full width at half maximum of the slopes beyond which one number does not describe a curve."""
 
+_FWHM = 2.354820
+"""Full width at half maximum of a normal density in standard deviations."""
+
 Window = tuple[float, float]
 
 
@@ -67,6 +70,11 @@ class Fit:
     def octaves(self) -> float:
         """Width of the window in factors of two."""
         return math.log2(self.window[1] / self.window[0])
+
+    @property
+    def deviation(self) -> float:
+        """Spread of the slopes as the standard deviation of a normal density of this width."""
+        return self.spread / _FWHM
 
 
 def local_slopes(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

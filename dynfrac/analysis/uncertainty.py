@@ -18,8 +18,9 @@ from numpy.typing import ArrayLike
 
 from dynfrac.analysis.bit_rows import count_by_tile, pack_rows, shift_rows
 from dynfrac.analysis.coverings import box_sizes
-from dynfrac.analysis.estimates import Curve, Estimate
+from dynfrac.analysis.estimates import Curve, Estimate, interval_95
 from dynfrac.analysis.labels import as_labels, label_codes
+from dynfrac.analysis.resampling import TILES_PER_AXIS, check_resamples, draw_tiles
 from dynfrac.analysis.scaling import (
     Fit,
     Window,
@@ -37,17 +38,15 @@ MIN_PAIRS = 60
 """Fewest pairs that must disagree at the smallest distance."""
 MAX_FRACTION = 0.1
 """Where more pairs than this disagree, f bends towards what unrelated points read."""
-N_TILES = {1: 64, 2: 8, 3: 4}
-"""The bootstrap resamples 64 parts; so often is each axis cut, by the number of axes."""
 MIN_OCTAVES = 2.0
 """Shortest window that the data may choose, in factors of two."""
 
 _LARGEST = 1 / 8
 """Of the shorter side: pairs farther apart see the outline of the regions."""
+_UNSEEN = 0.005
+"""Added to the standard error, in squares: a bias that no curve shows."""
 _FLAT = 0.05
 """An exponent below this is no power law: the labels are not resolved."""
-_Z95 = 1.959964
-_FWHM = 2.354820
 
 
 def uncertainty_fraction(
@@ -92,8 +91,7 @@ def uncertainty_fraction(
     >>> uncertainty_fraction(stripes).y[[0, 1, 3]]
     array([0.0625, 0.125 , 0.25  ])
     """
-    if n_resamples < 2:
-        raise ValueError(f"n_resamples={n_resamples} gives no spread; pass at least 2")
+    check_resamples(n_resamples)
     picture = as_labels(labels, threshold=threshold)
     if min(picture.shape) < 8:
         raise ValueError(
@@ -146,8 +144,16 @@ def uncertainty_exponent(
     A weighted least-squares line through ln f against ln eps, each distance by the inverse of its
     bootstrap variance. The binomial variance of independent pairs, as for pairs drawn at random, is
     not that of a lattice, whose pairs at one distance share their boundary. The standard error has
-    two parts, added in squares: the bootstrap over tiles, and the larger of the change of the slope
-    when an octave is left out at either end of the window and the spread of the ensemble of slopes.
+    three parts, added in squares: the bootstrap over tiles; the larger of the change of the slope
+    when an octave is left out at either end of the window and the spread of the ensemble of slopes;
+    and an allowance of 0.005 for what neither shows.
+
+    Intervals held alpha for all of 420 shifted, turned and scaled pictures, of 256 to 1024 px, of a
+    line, a disc, a Koch curve, two Julia sets, Newton's basins and a Cantor set times a curve, and
+    for all of 300 lines of 2^12 to 2^17 points with the labels of open tent maps. Of 288 pictures
+    of six families drawn after that, 278 did; the allowance was added because of them, and with it
+    286 do. Of 192 of four families more, all did even without it. Boundaries that run in slits
+    narrower than a pixel are not in the labels, and read alpha too large by some tenths.
 
     Pairs on a lattice cannot be closer than a pixel. If more than a tenth of the neighbours
     disagree, the exponent is fitted over the smallest distances there are, where f already
@@ -166,8 +172,7 @@ def uncertainty_exponent(
     >>> round(float(uncertainty_exponent(x**2 + y**2 < 0.4)), 2)
     1.0
     """
-    if n_resamples < 2:
-        raise ValueError(f"n_resamples={n_resamples} gives no spread; pass at least 2")
+    check_resamples(n_resamples)
     picture = as_labels(labels, threshold=threshold)
     side, least = min(picture.shape), MIN_SIDE[picture.ndim]
     if window is not None and side >= least:
@@ -184,15 +189,16 @@ def uncertainty_exponent(
     form = slope_weights(curve.x, fit.window, weights=_weights(curve))
     resampled = resampled[(resampled > 0).all(axis=1)]
     sampling = float((np.log(resampled) @ form).std()) if len(resampled) else math.nan
-    drifts = (window_sensitivity(curve.x, curve.y, fit.window), ensemble.spread / _FWHM)
+    drifts = (window_sensitivity(curve.x, curve.y, fit.window), ensemble.deviation)
     scaling = max(drift for drift in drifts if math.isfinite(drift))
-    stderr = math.hypot(sampling, scaling)
+    stderr = math.hypot(sampling, scaling, _UNSEEN)
+    # f(2 eps) <= 2 f(eps) for all labels whatever, and f does not fall with the distance.
+    ci_low, ci_high = interval_95(fit.slope, stderr, lowest=0.0, highest=1.0)
     return Estimate(
         value=fit.slope,
         stderr=stderr,
-        # f(2 eps) <= 2 f(eps) for all labels whatever, and f does not fall with the distance.
-        ci_low=min(max(fit.slope - _Z95 * stderr, 0.0), 1.0),
-        ci_high=max(min(fit.slope + _Z95 * stderr, 1.0), 0.0),
+        ci_low=ci_low,
+        ci_high=ci_high,
         method=METHOD,
         n_runs=picture.size,
         window=fit.window,
@@ -242,9 +248,7 @@ def _measure(picture: np.ndarray, n_resamples: int, seed: int) -> tuple[Curve, n
     """Return f(eps) and resamples (n_resamples, S) of it."""
     distances = box_sizes(max(int(min(picture.shape) * _LARGEST), 1))
     differing, pairs = _count_pairs(picture, distances)
-    rng = np.random.default_rng(seed)
-    shares = np.full(len(pairs), 1 / len(pairs))
-    draws = rng.multinomial(len(pairs), shares, size=n_resamples)
+    draws = draw_tiles(len(pairs), n_resamples, np.random.default_rng(seed))
     resampled = (draws @ differing) / (draws @ pairs)[:, None]
     curve = Curve(distances, differing.sum(axis=0) / pairs.sum(), resampled.std(axis=0))
     return curve, resampled
@@ -254,7 +258,7 @@ def _count_pairs(picture: np.ndarray, distances: np.ndarray) -> tuple[np.ndarray
     """Count the pairs that disagree (tiles, S), over all axes, and all pairs (tiles,)."""
     margin = int(distances[-1]) // 2
     # The pairs (i, i + r) from i = margin - r // 2 on: their midpoints are the same for every r.
-    n_tiles = min(N_TILES[picture.ndim], *(length - 2 * margin for length in picture.shape))
+    n_tiles = min(TILES_PER_AXIS[picture.ndim], *(length - 2 * margin for length in picture.shape))
     cuts = [
         np.linspace(margin, length - int(distances[-1]) + margin, n_tiles + 1).astype(int)
         for length in picture.shape
@@ -302,8 +306,8 @@ def _choose_fit(curve: Curve, window: Window | None) -> tuple[Fit, Fit, tuple[st
     if len(clear) < 5 or clear[-1] < first * 2**MIN_OCTAVES:
         candidates = curve.x <= max(curve.x[-1] / 2, first * 2**MIN_OCTAVES)
         doubts = (
-            f"f(eps) passes {MAX_FRACTION:.0%} within two octaves of the smallest distance, where it "
-            f"is {curve.y[0]:.1%}: the exponent is read where f saturates",
+            f"f(eps) passes {MAX_FRACTION:.0%} within two octaves of the smallest distance, where "
+            f"it is {curve.y[0]:.1%}: the exponent is read where f saturates",
         )
     x, y = curve.x[candidates], curve.y[candidates]
     ensemble = fit_ensemble(x, y, min_octaves=MIN_OCTAVES)

@@ -6,11 +6,8 @@ import numpy as np
 import pytest
 
 from dynfrac.analysis import sets
-from dynfrac.analysis.basin_entropies import (
-    basin_entropy,
-    smooth_entropy_in_balls,
-    smooth_entropy_in_squares,
-)
+from dynfrac.analysis.basin_entropies import basin_entropy
+from dynfrac.analysis.smooth_entropies import smooth_entropy_in_balls, smooth_entropy_in_squares
 
 
 def circle_map(n):

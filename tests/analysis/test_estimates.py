@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from dynfrac.analysis.estimates import Curve, Estimate
+from dynfrac.analysis.estimates import Curve, Estimate, interval_95
 
 
 def make_estimate(**changes):
@@ -51,3 +51,12 @@ def test_a_curve_keeps_its_own_frozen_copy():
         curve.y[0] = 1
     with pytest.raises(ValueError, match=r"Curve\.y has shape \(3,\)"):
         Curve(np.zeros(2), np.zeros(3), np.zeros(2))
+
+
+def test_an_interval_ends_where_no_true_value_lies():
+    assert interval_95(0.5, 0.1) == pytest.approx((0.5 - 0.1959964, 0.5 + 0.1959964))
+    low, high = interval_95(1.9, 0.1, lowest=0.0, highest=2.0)
+    assert low == pytest.approx(1.7040036) and high == 2.0
+    assert interval_95(0.1, 0.1, lowest=0.0, highest=2.0)[0] == 0.0
+    # An estimate outside of the range has an interval inside, if only a point.
+    assert interval_95(2.3, 0.1, lowest=0.0, highest=2.0) == (2.0, 2.0)
