@@ -115,9 +115,13 @@ def command(
       dynfrac boxdim gasket.png --mask --json
       dynfrac boxdim basins.npy --uncertainty --entropy --local map.png
     """
+    written: dict[Path, str] = {file.resolve(): "the picture itself"}
     for path, option in ((plot, "--plot"), (local, "--local"), (out, "--out")):
         if path is not None:
             check_output(path, option)
+            taken = written.setdefault(path.resolve(), option)
+            if taken != option:
+                raise ValueError(f"{option} {path} would overwrite {taken}; choose another name")
             if option != "--out" and path.suffix.lower() not in FIGURE_SUFFIXES:
                 raise ValueError(
                     f"{option} {path}: figures are written as {', '.join(FIGURE_SUFFIXES)}"

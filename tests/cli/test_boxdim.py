@@ -278,6 +278,8 @@ def test_a_wrong_file_is_one_sentence_and_status_two(capsys, tmp_path, case):
         (["--mask", "--entropy"], "--entropy is about labels"),
         (["--mask", "--uncertainty"], "--uncertainty is about labels"),
         (["--out", "no/such/folder/record.json"], "--out"),
+        (["--out", "koch.npy"], "--out koch.npy would overwrite the picture itself"),
+        (["--plot", "a.png", "--local", "./a.png"], "--local a.png would overwrite --plot"),
         (["--resamples", "1"], "--resamples"),
         (["--maks"], "did you mean --mask"),
     ],
