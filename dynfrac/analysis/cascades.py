@@ -186,13 +186,15 @@ class OrbitDiagram:
         }
 
 
-def find_period(returns: np.ndarray) -> int:
+def find_period(returns: np.ndarray, rest: float = REST) -> int:
     """Return the period of an orbit from how near it comes back to where it was.
 
     Parameters
     ----------
     returns : (m,) float array
         Distance after 1, ..., m steps.
+    rest : float
+        Distance below which the orbit is where it was.
 
     Returns
     -------
@@ -210,7 +212,7 @@ def find_period(returns: np.ndarray) -> int:
     if m < 3 or not np.all(np.isfinite(returns)):
         return 0
     farthest = returns.max()
-    if farthest < REST or m * returns[0] < CREEP * returns[-1]:
+    if farthest < rest or m * returns[0] < CREEP * returns[-1]:
         return 1
     near = returns < RETURN * farthest
     for period in range(1, min(LONGEST, m // 3) + 1):

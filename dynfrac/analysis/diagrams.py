@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, final
 import numpy as np
 
 from dynfrac.analysis.cascades import OrbitDiagram, find_period
-from dynfrac.analysis.verdicts import FINITE_TIME, GROWTH, average
+from dynfrac.analysis.verdicts import FINITE_TIME, GROWTH, average, rest_of
 from dynfrac.orbits.axes import Axis, check_axes
 from dynfrac.orbits.columns import columns_of
 from dynfrac.orbits.iteration import Progress, check_count, prepare
@@ -206,7 +206,10 @@ def _spread(
     n = len(next(iter(columns.values())))
     groups = [slice(i, i + runner.group) for i in range(0, n, runner.group)]
     return [
-        _reduce(runner({name: column[group] for name, column in columns.items()}, None, report))
+        _reduce(
+            runner({name: column[group] for name, column in columns.items()}, None, report),
+            rest_of(runner.real),
+        )
         for group in groups
     ]
 
@@ -224,7 +227,7 @@ def _follow(
     for i in range(n) if direction == "up" else reversed(range(n)):
         one = {name: column[i : i + 1] for name, column in columns.items()}
         tails = runner(one, states, report)
-        parts.append(_reduce(tails))
+        parts.append(_reduce(tails, rest_of(runner.real)))
         states = tails.states if parts[-1].status[0] == Status.BOUNDED else None
     return parts
 
@@ -240,7 +243,7 @@ class _Rows(NamedTuple):
     doubts: np.ndarray
 
 
-def _reduce(tails: Tails) -> _Rows:
+def _reduce(tails: Tails, rest: float) -> _Rows:
     """Make numbers of the ends of some runs."""
     n = len(tails.alive)
     status = np.full(n, Status.BOUNDED, np.uint8)
@@ -255,7 +258,7 @@ def _reduce(tails: Tails) -> _Rows:
         if status[i] == Status.BOUNDED:
             averages = average(tails.increments[i][:, None])
             exponents[i], stderr[i] = averages.exponents[0], averages.stderr[0]
-            periods[i] = find_period(tails.returns[i])
+            periods[i] = find_period(tails.returns[i], rest)
             doubts[i] = averages.flags
     bounded = (status == Status.BOUNDED)[:, None]
     observed = np.where(bounded, tails.observed, math.nan)

@@ -18,6 +18,7 @@ from dynfrac.analysis.verdicts import (
     average,
     has_escaped,
     is_growing,
+    rest_of,
     verdict,
 )
 from dynfrac.orbits.outcomes import Status
@@ -183,7 +184,9 @@ def summarise(
     n = len(told[0].increments)
     flags: list[str] = []
     averages = [average(run.increments) for run in told] if lasting else []
-    judged = [_judge(run, a) for run, a in zip(lasting, averages, strict=True)]
+    real = np.finfo(conditions["dtype"])
+    rest = rest_of(real.dtype)
+    judged = [_judge(run, a, rest) for run, a in zip(lasting, averages, strict=True)]
     if not averages:
         exponents, stderr, naive = np.full((3, k), math.nan)
         status, kind, period = Status.NOT_FINITE, "not finite", 0
@@ -199,6 +202,7 @@ def summarise(
         )
         (status, kind), period = judged[0], 0
         flags += dict.fromkeys(flag for a in averages for flag in a.flags)
+        flags += _rounding(lasting, math.log(64 * float(real.eps)))
         if status == Status.ESCAPED:
             flags.append("the orbit escaped: its exponents describe the way out, no attractor")
         if kind == "periodic":
@@ -207,6 +211,11 @@ def summarise(
             period = 1
             if exponents[0] > 0:
                 flags.append("the orbit rests on an unstable fixed point")
+        elif exponents[0] < 0 and averages[0].settled and lasting[0].motion >= rest:
+            flags.append(
+                "tangents shrink evenly and the orbit moves on: a cycle of constant slope, or a "
+                "map that is driven"
+            )
         if n < FINITE_TIME:
             flags.append(
                 f"finite-time exponents: averages over steps {first} to {first + n - 1} of this "
@@ -266,13 +275,28 @@ def _running_means(run: TangentRun) -> np.ndarray:
     return np.cumsum(run.increments, axis=0)[run.steps - 1] / run.steps[:, None]
 
 
-def _judge(run: TangentRun, averages: Averages) -> tuple[Status, str]:
+def _rounding(runs: list[TangentRun], floor: float) -> list[str]:
+    """Say which exponents are made of increments below `floor`, the ln of a rounding error."""
+    increments = np.concatenate([run.increments for run in runs])
+    # Now and then a smooth map contracts that much, too; a superstable cycle does once a period.
+    below = np.mean((increments < floor) & np.isfinite(increments), axis=0) > 0.01
+    if not np.any(below):
+        return []
+    which = ", ".join(str(j + 1) for j in np.flatnonzero(below))
+    return [
+        f"exponent {which} is as large as rounding makes it: its direction shrinks to nothing "
+        "within the precision (a superstable orbit, or a map that forgets a direction), and the "
+        "true value may be minus infinity"
+    ]
+
+
+def _judge(run: TangentRun, averages: Averages, rest: float) -> tuple[Status, str]:
     """Return status and verdict of an orbit whose coordinates stayed finite."""
     if not np.all(np.isfinite(run.observations)) or has_escaped(run.observations):
         return Status.ESCAPED, "escaped"
     growing = is_growing(run.observations)
     n = len(run.increments)
-    return Status.BOUNDED, verdict(averages, n, growing=growing, motion=run.motion)
+    return Status.BOUNDED, verdict(averages, n, growing=growing, motion=run.motion, rest=rest)
 
 
 def _shortfall(runs: list[TangentRun], tolerance: Tolerance | None) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Sequence
 from typing import final
 
@@ -40,8 +41,8 @@ class Tolerance:
         """Refuse tolerances that no run or every run meets."""
         for name in ("atol", "rtol"):
             value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name}={value} is out of range; pass a number of at least 0")
+            if not (isinstance(value, numbers.Real) and 0 <= value < math.inf):
+                raise ValueError(f"{name}={value!r} is out of range; pass a number of at least 0")
         if not self.atol and not self.rtol:
             raise ValueError("atol=0 and rtol=0 stop no run; make one of them positive")
 

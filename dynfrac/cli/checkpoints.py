@@ -27,7 +27,11 @@ def read_checkpoint(path: Path) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # Opened here, because numpy leaves damaged files open.
+        with open(path, "rb") as file:
+            arrays = np.load(file, allow_pickle=False)
+            if isinstance(arrays, np.ndarray):
+                raise ValueError("one array is no checkpoint")
             return Checkpoint.from_arrays(dict(arrays))
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"--checkpoint {path} is no checkpoint; choose another name") from error

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import itertools
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -185,8 +186,8 @@ def command(
     if window is not None and (tolerance is not None or checkpoint is not None):
         other = "--checkpoint" if tolerance is None else "--tolerance"
         raise click.UsageError(f"--finite-time and {other} exclude each other")
-    if tolerance is not None and not tolerance > 0:
-        raise ValueError(f"--tolerance {tolerance} stops no run; pass a number above 0")
+    if tolerance is not None and not 0 < tolerance < math.inf:
+        raise ValueError(f"--tolerance {tolerance} is out of range; pass a number above 0")
 
     given = training_arguments(arguments, shorthands)
     hparams: dict[str, Any] = dict(parse_numbers("--set", settings))
@@ -194,7 +195,9 @@ def command(
         hparams["lr"] = lr
     name = map_name or arch or ""
     if steps is None:
-        steps = MAP_STEPS if map_name else ARCHITECTURE_STEPS
+        steps = max(MAP_STEPS if map_name else ARCHITECTURE_STEPS, window or 1)
+    elif window is not None and window > steps:
+        raise ValueError(f"--finite-time {window} is longer than --steps {steps}; raise --steps")
     if warmup is None:
         warmup = default_warmup(steps)
     # A minibatch stream is as long as all of it, or it would repeat without being asked to.
@@ -218,7 +221,7 @@ def command(
                 map_,
                 hparams,
                 window=window,
-                n_steps=max(steps, window),
+                n_steps=steps,
                 n_exponents=exponents or 1,
                 **options,
             )

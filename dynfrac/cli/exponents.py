@@ -78,7 +78,7 @@ def print_growth(name: str, growth: FiniteTimeExponents) -> None:
             j + 1,
             _number(growth.mean[j], is_error=False),
             _number(growth.stderr[j], is_error=True),
-            f"{growth.sd[j]:.4g}",
+            _number(growth.sd[j], is_error=True),
             *(_number(value, is_error=False) for value in growth.quantiles[:, j]),
         )
         for j in range(k)

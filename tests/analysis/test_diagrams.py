@@ -285,3 +285,11 @@ def test_what_cannot_be_drawn_is_refused_in_one_sentence(axis, hparams, options,
 
 def test_an_axis_without_a_number_of_points_has_512():
     assert len(orbit_diagram(Logistic(), Axis("r", 1, 2), n_steps=2).values) == diagrams.N_VALUES
+
+
+def test_a_fixed_point_in_float32_has_period_one():
+    # It goes to and fro between neighbouring numbers, 1e-7 apart.
+    diagram = orbit_diagram(
+        Logistic(), Axis("r", 2.5, 3.2, 8, "linear"), n_steps=500, dtype="float32"
+    )
+    assert diagram.periods[[0, 1, 2, 3, 4, 6, 7]].tolist() == [1, 1, 1, 1, 1, 2, 2]

@@ -203,9 +203,12 @@ def test_a_checkpoint_of_another_run_or_none_is_refused(capsys, tmp_path):
     err = capsys.readouterr().err
     assert "belongs to another run" in err and str(file) in err and err.count("\n") == 1
     assert file.read_bytes() == kept
-    file.write_text("not a zip file")
-    assert main(["lyapunov", *HENON, "--checkpoint", str(file)]) == 2
-    assert "is no checkpoint" in capsys.readouterr().err
+    (tmp_path / "text.npz").write_text("not a zip file")
+    (tmp_path / "half.npz").write_bytes(kept[: len(kept) // 2])
+    np.save(tmp_path / "array.npy", np.ones(3))
+    for name in ("text.npz", "half.npz", "array.npy"):
+        assert main(["lyapunov", *HENON, "--checkpoint", str(tmp_path / name)]) == 2
+        assert "is no checkpoint" in capsys.readouterr().err
 
 
 def test_a_tolerance_stops_a_run(capsys):
@@ -292,7 +295,12 @@ def test_statistics_and_epochs(capsys, tmp_path, monkeypatch):
         (["--map", "henon", "--plot", "figure.xyz"], "end its name in .png"),
         (["--map", "henon", "--out", "."], "--out . is a folder"),
         (["--map", "henon", "--checkpoint", "no/where.npz"], "--checkpoint no/where.npz"),
-        (["--map", "henon", "--tolerance", "0"], "--tolerance 0.0 stops no run"),
+        (["--map", "henon", "--tolerance", "0"], "--tolerance 0.0 is out of range"),
+        (["--map", "henon", "--tolerance", "inf"], "--tolerance inf is out of range"),
+        (
+            ["--map", "henon", "--finite-time", "50", "--steps", "10"],
+            "--finite-time 50 is longer than --steps 10",
+        ),
         (["--map", "henon", "--finite-time", "9", "--tolerance", "1"], "exclude each other"),
         (["--map", "henon", "--per-epoch"], "Henon has no epochs"),
     ],
