@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from dynfrac.analysis.spectra import LyapunovSpectrum as LyapunovSpectrum
     from dynfrac.analysis.takens import takens_dimension as takens_dimension
     from dynfrac.analysis.uncertainty import uncertainty_exponent as uncertainty_exponent
+    from dynfrac.boundaries.dimensions import boundary_dimension as boundary_dimension
     from dynfrac.orbits.axes import Axis as Axis
     from dynfrac.orbits.evaluator import evaluate as evaluate
     from dynfrac.orbits.iteration import iterate as iterate
@@ -56,6 +57,7 @@ _HOMES = {
     "Status": "dynfrac.orbits.outcomes",
     "TrainingMap": "dynfrac.systems.training",
     "basin_entropy": "dynfrac.analysis.basin_entropies",
+    "boundary_dimension": "dynfrac.boundaries.dimensions",
     "box_dimension": "dynfrac.analysis.boxes",
     "correlation_dimension": "dynfrac.analysis.correlations",
     "correlation_sum": "dynfrac.analysis.correlations",
@@ -91,6 +93,7 @@ __all__ = [
     "Status",
     "TrainingMap",
     "basin_entropy",
+    "boundary_dimension",
     "box_dimension",
     "correlation_dimension",
     "correlation_sum",

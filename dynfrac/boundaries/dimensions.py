@@ -1,0 +1,96 @@
+"""The dimension of a boundary without a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from dynfrac.analysis.estimates import Estimate
+from dynfrac.boundaries.oracles import Labels, Oracle
+from dynfrac.boundaries.pair_fits import dimension_estimate
+from dynfrac.boundaries.pairs import draw_pairs
+from dynfrac.orbits.axes import Axis
+from dynfrac.orbits.criteria import AbstractRule
+from dynfrac.systems.abstract import AbstractMap, unknown_name
+
+METHODS = ("auto", "pairs")
+LEAST_BUDGET = 500
+
+
+def boundary_dimension(
+    target: AbstractMap | Labels,
+    axes: Sequence[Axis],
+    *,
+    budget: int,
+    method: str = "auto",
+    seed: int = 0,
+    n_steps: int | None = None,
+    hparams: Mapping[str, float] | None = None,
+    rule: str | AbstractRule | None = None,
+    dtype: str | None = None,
+    lanes: int | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> Estimate:
+    """Box dimension of the boundary between outcomes, from labels at chosen points.
+
+    Parameters
+    ----------
+    target : AbstractMap or callable
+        A map, whose label is whether a run converged by its rule; or any function of a float64
+        array (N, d) of axis values that returns N integers. The boundary is where labels differ.
+    axes : sequence of Axis
+        One to three. Distances are in units of the window, in decades on logarithmic axes.
+    budget : int
+        Most runs or labels to spend, at least 500, those of the pilot grid included.
+    method : {"auto", "pairs"}
+        Stratified pairs in both cases (`dynfrac.boundaries.pairs`).
+    seed : int, default 0
+        Of the points and the bootstrap.
+    n_steps, hparams, rule, dtype, lanes
+        Of a map, as in `dynfrac.evaluate`; `n_steps` is required.
+    on_progress : callable, optional
+        Called with the number of labels used so far.
+
+    Returns
+    -------
+    Estimate
+        `curve` is the fraction f of pairs that disagree against their distance, `window` the
+        distances fitted, `n_runs` the labels used. Not-a-number, with the reason in `flags`, if no
+        boundary was met or too few pairs disagree. A boundary of isolated points is not met.
+
+    Raises
+    ------
+    ValueError
+        If the budget is below 500, the method unknown, or axes and target do not fit.
+
+    Notes
+    -----
+    f ~ eps^alpha and D = N - alpha (Grebogi et al. 1983; McDonald et al. 1985). The error is a
+    bootstrap over centres; it says how well the slope over these scales is known, and nothing of
+    other scales. Where the dimension depends on the scale, as it does on trainability boundaries,
+    quote `window` with the number.
+
+    Examples
+    --------
+    >>> def inside(points):
+    ...     return (points**2).sum(axis=1) < 1
+    >>> axes = [Axis("x", -2.0, 2.0), Axis("y", -2.0, 2.0)]
+    >>> estimate = boundary_dimension(inside, axes, budget=20_000)
+    >>> round(float(estimate), 1)
+    1.0
+    """
+    if method not in METHODS:
+        raise unknown_name("method", method, METHODS)
+    if isinstance(budget, bool) or budget != int(budget) or budget < LEAST_BUDGET:
+        raise ValueError(f"budget={budget} is too small; pass a whole number of at least 500")
+    oracle = Oracle(
+        target,
+        axes,
+        budget=int(budget),
+        n_steps=n_steps,
+        hparams=hparams,
+        rule=rule,
+        dtype=dtype,
+        lanes=lanes,
+    )
+    pairs = draw_pairs(oracle, seed=seed, on_progress=on_progress)
+    return dimension_estimate(pairs, seed=seed)

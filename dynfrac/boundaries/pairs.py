@@ -1,0 +1,218 @@
+"""Stratified pairs: how often two points a distance eps apart have different labels.
+
+The fraction f(eps) of disagreeing pairs falls like eps^alpha, and the boundary between the labels
+has box dimension N - alpha in a window of N axes. Pairs that are drawn uniformly over the window
+mostly see nothing, so a coarse pilot grid says where to look: most pairs are drawn in cells that
+the boundary crosses, some in the cells around them, and some everywhere else. Weighted by the
+volumes of these three strata the fraction is unbiased whatever the pilot has missed.
+
+One centre serves all distances that are still being measured, which costs one label for the centre
+and one for each distance. A distance is done when enough of its pairs disagreed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable
+from typing import final
+
+import numpy as np
+from scipy.ndimage import binary_dilation
+
+from dynfrac.boundaries.oracles import Oracle
+from dynfrac.boundaries.pair_plans import MIN_SCALES, SMALLEST_ROUND, first_plan, next_plan
+
+LARGEST = 2.0**-5
+"""Largest distance, in units of the window."""
+SHARES = (0.55, 0.2, 0.25)
+"""Of the centres: in cells that the boundary crosses, around them, elsewhere."""
+PILOT_SHARE = 0.1
+"""Of the budget."""
+PILOT_SIDES = {1: 1024, 2: 64, 3: 16}
+"""Most cells of the pilot along an axis, by the number of axes."""
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class Round:
+    """Centres that were drawn together.
+
+    Attributes
+    ----------
+    strata : (n,) int array
+        Where each centre was drawn: 0 crossed, 1 around, 2 elsewhere.
+    columns : (k,) int array
+        Distances at which the centres were asked.
+    hits : (k, n) bool array
+        Whether the two labels differed.
+    """
+
+    strata: np.ndarray
+    columns: np.ndarray
+    hits: np.ndarray
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pairs:
+    """Pairs of points with the same and with different labels, at distances an octave apart.
+
+    Attributes
+    ----------
+    scales : (S,) float array
+        Distances in units of the window, descending.
+    volumes : (3,) float array
+        Of the strata, as fractions of the window.
+    rounds : tuple of Round
+    n_labels : int
+        Labels asked for, pilot included.
+    n_axes : int
+    """
+
+    scales: np.ndarray
+    volumes: np.ndarray
+    rounds: tuple[Round, ...]
+    n_labels: int
+    n_axes: int
+
+    def counts(self, weights: list[np.ndarray] | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return disagreeing pairs and all pairs, by stratum and distance.
+
+        Parameters
+        ----------
+        weights : list of (B, n) arrays, optional
+            How often each centre of each round counts, in B resamples; once by default.
+
+        Returns
+        -------
+        hits, pairs : (B, 3, S) float arrays
+            With B = 1 if there are no weights.
+        """
+        if weights is None:
+            weights = [np.ones((1, len(part.strata))) for part in self.rounds]
+        shape = (len(weights[0]) if weights else 1, 3, len(self.scales))
+        hits, pairs = np.zeros(shape), np.zeros(shape)
+        for part, weight in zip(self.rounds, weights, strict=True):
+            for stratum in range(3):
+                inside = part.strata == stratum
+                chosen = weight[:, inside]
+                hits[:, stratum, part.columns] += chosen @ part.hits[:, inside].T
+                pairs[:, stratum, part.columns] += chosen.sum(axis=1)[:, None]
+        return hits, pairs
+
+    def fractions(self, weights: list[np.ndarray] | None = None) -> np.ndarray:
+        """Return f at every distance, (B, S), for the weights of `counts`.
+
+        Not-a-number where a stratum that is not empty was never asked.
+        """
+        hits, pairs = self.counts(weights)
+        with np.errstate(invalid="ignore"):
+            shares = hits / pairs
+        present = self.volumes > 0
+        return np.einsum("s,bsk->bk", self.volumes[present], shares[:, present])
+
+
+def draw_pairs(
+    oracle: Oracle, *, seed: int, on_progress: Callable[[int], None] | None = None
+) -> Pairs:
+    """Spend a budget of labels on pairs of points.
+
+    Parameters
+    ----------
+    oracle : Oracle
+        With a budget of at least 500.
+    seed : int
+        Of all positions.
+    on_progress : callable, optional
+        Called with the number of labels used so far.
+
+    Returns
+    -------
+    Pairs
+
+    Notes
+    -----
+    How deep to go follows from what was found so far (`dynfrac.boundaries.pair_plans`). A pair
+    whose second point falls outside the window is turned around.
+
+    References
+    ----------
+    S. W. McDonald, C. Grebogi, E. Ott, J. A. Yorke, "Fractal basin boundaries", Physica D 17, 125
+    (1985).
+    """
+    rng = np.random.default_rng(seed)
+    octaves = math.floor(math.log2(LARGEST / oracle.finest))
+    if octaves < MIN_SCALES:
+        raise ValueError(
+            f"only {max(octaves, 0)} octaves lie between {LARGEST:g} of the window and the "
+            "precision of its hyperparameters; widen the window, or compute in float64"
+        )
+    scales = LARGEST * 2.0 ** -np.arange(octaves + 1)
+    cells, volumes, side = _pilot(oracle)
+    rounds: list[Round] = []
+    plan = first_plan(len(scales), oracle.left)
+    while plan.n_centres:
+        n = min(plan.n_centres, oracle.left // (len(plan.columns) + 1))
+        if n < min(plan.n_centres, SMALLEST_ROUND):
+            break
+        part = _draw_round(oracle, rng, cells, volumes, side, scales, plan.columns, n)
+        rounds.append(part)
+        if on_progress is not None:
+            on_progress(oracle.used)
+        plan = next_plan(plan, part.hits, oracle.left)
+    return Pairs(scales, volumes, tuple(rounds), oracle.used, oracle.n_axes)
+
+
+def _pilot(oracle: Oracle) -> tuple[list[np.ndarray], np.ndarray, int]:
+    """Return the cells of each stratum, their volumes, and the number of cells along an axis."""
+    d = oracle.n_axes
+    side = int((PILOT_SHARE * oracle.budget) ** (1 / d)) - 1
+    side = min(max(side, 4), PILOT_SIDES[d])
+    nodes = np.linspace(0.0, 1.0, side + 1)
+    lattice = np.stack(np.meshgrid(*[nodes] * d, indexing="ij"), axis=-1)
+    labels = oracle(lattice.reshape(-1, d)).reshape((side + 1,) * d)
+    corners = [
+        labels[tuple(slice(i, side + i) for i in shift)]
+        for shift in itertools.product((0, 1), repeat=d)
+    ]
+    crossed = np.any([corner != corners[0] for corner in corners], axis=0)
+    around = binary_dilation(crossed, np.ones((3,) * d)) & ~crossed
+    strata = (crossed, around, ~crossed & ~around)
+    volumes = np.array([stratum.mean() for stratum in strata])
+    return [np.argwhere(stratum) for stratum in strata], volumes, side
+
+
+def _draw_round(
+    oracle: Oracle,
+    rng: np.random.Generator,
+    cells: list[np.ndarray],
+    volumes: np.ndarray,
+    side: int,
+    scales: np.ndarray,
+    columns: np.ndarray,
+    n: int,
+) -> Round:
+    """Draw centres and ask for their labels and those of their partners."""
+    d = oracle.n_axes
+    shares = np.where(volumes > 0, SHARES, 0.0)
+    counts = np.floor(n * shares / shares.sum()).astype(int)
+    counts[np.argmax(counts)] += n - counts.sum()
+    strata = np.repeat(np.arange(3), counts)
+    chosen = [
+        where[rng.integers(len(where), size=count)]
+        for where, count in zip(cells, counts, strict=True)
+        if count
+    ]
+    centres = (np.concatenate(chosen) + rng.random((n, d))) / side
+    direction = rng.standard_normal((n, d))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    points = [centres]
+    for scale in scales[columns]:
+        partner = centres + scale * direction
+        outside = np.any((partner < 0) | (partner > 1), axis=1)
+        partner[outside] = (centres - scale * direction)[outside]
+        points.append(np.clip(partner, 0.0, 1.0))  # in a corner both can be outside
+    labels = oracle(np.concatenate(points)).reshape(len(points), n)
+    return Round(strata, columns, labels[1:] != labels[0])

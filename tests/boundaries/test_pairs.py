@@ -1,0 +1,152 @@
+"""Stratified pairs: counting, weighting, planning, and what their fits say."""
+
+import math
+
+import numpy as np
+import pytest
+
+from dynfrac.boundaries.oracles import Oracle
+from dynfrac.boundaries.pair_fits import dimension_estimate, resample, scale_dimensions
+from dynfrac.boundaries.pairs import LARGEST, Pairs, Round, draw_pairs
+from dynfrac.orbits.axes import Axis
+
+SQUARE = [Axis("x", 0.0, 1.0), Axis("y", 0.0, 1.0)]
+BENT = [0.09 / 2 ** (0.2 * k) if k < 5 else 0.09 / 2 ** (1 + 0.8 * (k - 5)) for k in range(10)]
+
+
+def disc(points):
+    return ((points - 0.5) ** 2).sum(axis=1) < 0.1
+
+
+def made(f, n):
+    """Return pairs in one stratum whose fractions are f at n centres."""
+    hits = np.arange(n) < np.round(np.asarray(f) * n)[:, None]
+    # Shuffled, so that distances do not share their hits.
+    hits = np.random.default_rng(0).permuted(hits, axis=1)
+    part = Round(np.zeros(n, int), np.arange(len(f)), hits)
+    scales = LARGEST * 2.0 ** -np.arange(len(f))
+    return Pairs(scales, np.array([1.0, 0.0, 0.0]), (part,), n * (len(f) + 1), 2)
+
+
+def test_strata_are_weighted_by_their_volumes():
+    first = Round(
+        np.array([0, 0, 1, 1, 1, 1]),
+        np.array([0, 1]),
+        np.array([[1, 0, 1, 0, 0, 0], [1, 0, 0, 0, 0, 0]], bool),
+    )
+    second = Round(np.array([0, 0]), np.array([1]), np.array([[1, 1]], bool))
+    pairs = Pairs(np.array([0.1, 0.05, 0.025]), np.array([0.2, 0.8, 0.0]), (first, second), 99, 2)
+    f = pairs.fractions()[0]
+    # Stratum 0: 1 of 2, then 3 of 4; stratum 1: 1 of 4, then 0 of 4.
+    np.testing.assert_allclose(f[:2], [0.2 * 0.5 + 0.8 * 0.25, 0.2 * 0.75])
+    assert math.isnan(f[2])
+
+
+def test_a_weight_counts_a_centre_as_often_as_it_says():
+    part = Round(np.zeros(4, int), np.array([0]), np.array([[True, False, False, True]]))
+    pairs = Pairs(np.array([0.1]), np.array([1.0, 0.0, 0.0]), (part,), 8, 2)
+    assert pairs.fractions([np.array([[3.0, 0.0, 1.0, 0.0]])])[0, 0] == pytest.approx(0.75)
+
+
+def test_fractions_are_unbiased_although_the_pilot_misses_a_strip():
+    # Thinner than a cell of the pilot, and between its nodes: every cell looks empty.
+    def strip(points):
+        return abs(points[:, 0] - 0.5078125) < 0.003
+
+    pairs = draw_pairs(Oracle(strip, SQUARE, budget=60_000), seed=2)
+    assert pairs.volumes[0] == 0
+    thin = np.flatnonzero((pairs.scales < 0.006) & (pairs.counts()[0][0].sum(axis=0) > 10))
+    assert len(thin) >= 2
+    error = resample(pairs, seed=0)[:, thin].std(axis=0)
+    # A chord of length eps crosses each of the two edges with probability 2 eps / pi.
+    expected = 2 * 2 * pairs.scales[thin] / math.pi
+    assert np.all(abs(pairs.fractions()[0][thin] - expected) < 4 * error)
+
+
+def test_the_crossing_rate_of_a_straight_line_is_that_of_buffon():
+    pairs = draw_pairs(Oracle(lambda p: p[:, 0] > 0.4321, SQUARE, budget=40_000), seed=1)
+    known = np.flatnonzero(pairs.counts()[0][0].sum(axis=0) > 20)
+    assert len(known) >= 4
+    error = resample(pairs, seed=0)[:, known].std(axis=0)
+    expected = 2 * pairs.scales[known] / math.pi
+    assert np.all(abs(pairs.fractions()[0][known] - expected) < 4 * error)
+
+
+@pytest.mark.parametrize("budget", [500, 3000, 20_000])
+def test_the_budget_is_kept_and_used(budget):
+    oracle = Oracle(disc, SQUARE, budget=budget)
+    pairs = draw_pairs(oracle, seed=0)
+    assert pairs.n_labels == oracle.used <= budget
+    assert oracle.used > 0.6 * budget
+
+
+def test_the_same_seed_gives_the_same_pairs_and_another_one_others():
+    drawn = [draw_pairs(Oracle(disc, SQUARE, budget=5000), seed=s).fractions() for s in (4, 4, 5)]
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    assert not np.array_equal(drawn[0], drawn[2])
+
+
+def test_a_rough_boundary_is_followed_deeper_than_a_smooth_one():
+    def stripes(points):
+        # A Cantor set of dimension 0.9 across the stripes: 0.463 = 2^(-1/0.9).
+        u, label = points[:, 0].copy(), np.zeros(len(points), int)
+        for t in range(60):
+            inside = (u >= 0) & (u <= 1)
+            label[inside] = t
+            u = np.where(inside, np.minimum(u, 1 - u) / 0.463, -1.0)
+        return label % 2
+
+    depths = []
+    for labels in (disc, stripes):
+        pairs = draw_pairs(Oracle(labels, SQUARE, budget=30_000), seed=0)
+        depths.append(int(np.sum(pairs.counts()[0][0].sum(axis=0) >= 30)))
+    assert depths[0] < 8 and depths[1] > 2 * depths[0]
+
+
+def test_too_narrow_a_window_is_refused():
+    narrow = [Axis("x", 1.0, 1.0 + 1e-11, scale="linear")]
+    oracle = Oracle(lambda p: p[:, 0] > 1, narrow, budget=1000)
+    with pytest.raises(ValueError, match="widen the window"):
+        draw_pairs(oracle, seed=0)
+
+
+# Fits
+
+
+def test_a_power_law_is_read_as_it_is():
+    estimate = dimension_estimate(made(0.08 * 2.0 ** (-0.5 * np.arange(8)), 40_000), seed=0)
+    assert estimate.value == pytest.approx(1.5, abs=2e-3)
+    assert estimate.window == pytest.approx((LARGEST / 128, LARGEST))
+    assert estimate.flags == ()
+
+
+def test_large_fractions_are_left_out():
+    f = [0.4, 0.3, 0.2, *(0.08 * 2.0 ** (-0.5 * np.arange(6)))]
+    estimate = dimension_estimate(made(f, 40_000), seed=0)
+    assert estimate.window[1] == pytest.approx(LARGEST / 8)
+    assert estimate.value == pytest.approx(1.5, abs=2e-3)
+
+
+def test_the_error_is_that_of_independent_pairs_where_they_are_independent():
+    f = 0.08 * 2.0 ** (-0.5 * np.arange(8))
+    n = 20_000
+    estimate = dimension_estimate(made(f, n), seed=0)
+    x = np.log(2.0 ** np.arange(8))
+    weights = n * f / (1 - f)
+    centre = np.average(x, weights=weights)
+    expected = 1 / math.sqrt(np.sum(weights * (x - centre) ** 2))
+    # 400 resamples know a standard deviation to 4 %.
+    assert 0.88 * expected < estimate.stderr < 1.4 * expected
+
+
+def test_two_regions_of_scale_are_flagged():
+    estimate = dimension_estimate(made(BENT, 40_000), seed=0)
+    assert any("no single scaling region" in flag for flag in estimate.flags)
+
+
+def test_scale_dimensions_follow_the_local_slope():
+    curve = scale_dimensions(made(BENT, 40_000), seed=0)
+    assert np.all(np.diff(curve.x) > 0)
+    np.testing.assert_allclose(curve.y[:3], 1.2, atol=0.02)
+    np.testing.assert_allclose(curve.y[-3:], 1.8, atol=0.02)
+    assert np.all(curve.stderr > 0)
