@@ -17,12 +17,14 @@ from scipy.spatial.distance import pdist
 
 from dynfrac.analysis.estimates import Curve, Estimate
 from dynfrac.analysis.pair_counts import (
-    N_BLOCKS,
     PairCounts,
+    block_number,
+    check_theiler,
     count_neighbours,
     count_pairs,
     radius_ladder,
 )
+from dynfrac.analysis.pair_scaling import MAX_FRACTION, METHOD, MIN_PAIRS, fit_counts
 from dynfrac.analysis.point_clouds import as_points, in_fewest_coordinates, theiler_window
 from dynfrac.analysis.point_limits import (
     MIN_POINTS,
@@ -30,40 +32,15 @@ from dynfrac.analysis.point_limits import (
     largest_dimension,
     limit_doubts,
     rounding_distance,
+    thin_axes,
 )
-from dynfrac.analysis.scaling import (
-    Fit,
-    Window,
-    fit_ensemble,
-    fit_window,
-    scaling_flags,
-    slope_weights,
-    window_sensitivity,
-)
+from dynfrac.analysis.scaling import Window
 from dynfrac.analysis.surrogates import phase_randomised, random_walk
-
-METHOD = "correlation sum"
-MIN_PAIRS = 50
-"""Radii with fewer close pairs are not fitted."""
-MIN_PAIRS_GIVEN = 10
-"""The same in a window that was fixed beforehand."""
-MAX_FRACTION = 0.1
-"""Radii that hold a larger share of all pairs see the outline of the set."""
-MIN_OCTAVES = 2.0
-"""Shortest window that the data may choose, in factors of two, if there is room for it."""
-MIN_SHARE = 0.5
-"""Shortest window that the data may choose, as a share of all that can be fitted in octaves."""
 
 _Z95 = 1.959964
 """Half-width of a 95 % normal interval in standard deviations."""
-_FWHM = 2.354820
-"""Full width at half maximum of a normal density in standard deviations."""
 _SAMPLE = 1500
 """Points whose distances say how large the set is."""
-_LARGE_DRIFT = 0.2
-"""Change of the slope with the radii beyond which one number does not describe a curve."""
-_LATTICE_NOISE = 0.02
-"""Deviations of ln C from the power law that are not noise of counting, in the weighted fit."""
 _SHAPE = 0.05
 """Share of its slope by which a surrogate may differ because its set has another shape: a uniform
 square reads a little less than the round cloud of its surrogate."""
@@ -101,9 +78,9 @@ def correlation_sum(
 
     Notes
     -----
-    C(r) = #{j - i > w, abs(x_i - x_j) < r} / #{j - i > w} with Euclidean distances, compared strictly:
-    a distance that equals r up to rounding does not count. For another q it is the mean over the
-    points of (share of the others closer than r)^(q-1), to the power of 1/(q-1).
+    C(r) = #{j - i > w, abs(x_i - x_j) < r} / #{j - i > w} with Euclidean distances, compared
+    strictly: a distance that equals r up to rounding does not count. For another q it is the mean
+    over the points of (share of the others closer than r)^(q-1), to the power of 1/(q-1).
 
     The slope of `ln C` is biased low where r nears the size of the set, and meaningless below the
     level of noise. 10^5 points in three dimensions take 16 radii in some 15 s on one core.
@@ -245,7 +222,7 @@ def correlation_dimension(
         curve = Curve(counts.radii, counts.fraction, np.full(len(counts.radii), math.nan))
         return Estimate(0.0, 0.0, 0.0, 0.0, METHOD, n, (math.nan, math.nan), curve, (same,))
 
-    estimate = _fit(counts, rows.shape[1], window, n_resamples, seed)
+    estimate = fit_counts(counts, rows.shape[1], window, n_resamples, seed)
     if not estimate.has_value:
         doubts = _order_doubts(counts, excluded) if ordered else ()
         return dataclasses.replace(estimate, flags=estimate.flags + doubts)
@@ -255,7 +232,7 @@ def correlation_dimension(
             f"{largest_dimension(n):.1f}"
         )
         return Estimate.missing(METHOD, n, [reason], estimate.curve)
-    doubts = limit_doubts(n, estimate.value, n_same)
+    doubts = limit_doubts(n, estimate.value, n_same) + thin_axes(rows, estimate.window[0])
     if ordered:
         doubts += _order_doubts(counts, excluded)
         null = surrogate_dimensions(rows, estimate, theiler=excluded, seed=seed)
@@ -301,102 +278,8 @@ def surrogate_dimensions(
             theiler=excluded,
             n_blocks=block_number(len(rows), excluded),
         )
-        readings[name] = _fit(counts, rows.shape[1], estimate.window, 100, seed)
+        readings[name] = fit_counts(counts, rows.shape[1], estimate.window, 100, seed)
     return readings
-
-
-def block_number(n_points: int, theiler: int) -> int:
-    """Return into how many blocks points are cut: not shorter than the memory of an orbit."""
-    return min(N_BLOCKS, n_points // 4, max(8, n_points // max(theiler, 1)))
-
-
-def check_theiler(theiler: int, n_points: int) -> None:
-    """Raise `ValueError` unless the window leaves pairs."""
-    if not 0 <= theiler <= n_points - 2:
-        raise ValueError(
-            f"theiler={theiler} is out of range for {n_points} points; pass 0 to {n_points - 2}"
-        )
-
-
-def _fit(
-    counts: PairCounts, n_coordinates: int, window: Window | None, n_resamples: int, seed: int
-) -> Estimate:
-    """Fit the slope of ln C and find out how well it is known."""
-    resampled = counts.resample(n_resamples, seed)
-    curve = Curve(counts.radii, counts.fraction, resampled.std(axis=0))
-    chosen = counts.total >= MIN_PAIRS
-    candidates = chosen & (curve.y <= MAX_FRACTION)
-    x, y = curve.x[candidates], curve.y[candidates]
-    room = math.log2(x[-1] / x[0]) if len(x) else 0.0
-    ensemble = fit_ensemble(x, y, min_octaves=min(max(MIN_OCTAVES, MIN_SHARE * room), room))
-    if window is None:
-        fit = fit_window(x, y, ensemble.window if ensemble.n_points else (0.0, math.inf))
-    else:
-        chosen = counts.total >= MIN_PAIRS_GIVEN
-        fit = fit_window(curve.x[chosen], curve.y[chosen], window)
-    n = counts.n_points
-    if not math.isfinite(fit.slope):
-        reason = (
-            f"only {fit.n_points} radii can be fitted, at which between {MIN_PAIRS} and "
-            f"{MAX_FRACTION:.0%} of all pairs are close; at least 4 are needed"
-        )
-        return Estimate.missing(METHOD, n, [reason], curve)
-    value = max(fit.slope, 0.0)  # C(r) never falls, but what is level is level up to rounding
-    drift = _scaling_error(counts, candidates, fit, ensemble)
-    stderr = math.hypot(_sampling_error(counts, resampled, fit), drift)
-    flags = scaling_flags(fit, ensemble if ensemble.n_points else None)
-    if drift > _LARGE_DRIFT and not any("single scaling region" in flag for flag in flags):
-        flags += (f"no single scaling region: other radii change the slope by {drift:.2f}",)
-    return Estimate(
-        value=value,
-        stderr=stderr,
-        ci_low=max(value - _Z95 * stderr, 0.0),
-        # No set in d coordinates has a dimension above d, even if its slope is.
-        ci_high=max(min(value + _Z95 * stderr, n_coordinates), value),
-        method=METHOD,
-        n_runs=n,
-        window=fit.window,
-        curve=curve,
-        flags=flags,
-    )
-
-
-def _sampling_error(counts: PairCounts, resampled: np.ndarray, fit: Fit) -> float:
-    """Return the standard error of the slope that the choice of the points causes."""
-    form = slope_weights(counts.radii, fit.window)
-    used = form != 0
-    form, resampled = form[used], resampled[:, used]
-    # A resample can miss the few blocks that hold all pairs closer than the smallest radius.
-    resampled = resampled[(resampled > 0).all(axis=1)]
-    variance = float((np.log(resampled) @ form).var())
-    # N(r) is a sum of pairs each of which counts at all larger radii too.
-    n_close = counts.total[used]
-    covariance = 1 / np.maximum.outer(n_close, n_close)
-    pair_noise = float(form @ covariance @ form)
-    return math.sqrt(max(variance - 2 * pair_noise, variance / 3))
-
-
-def _scaling_error(counts: PairCounts, candidates: np.ndarray, fit: Fit, ensemble: Fit) -> float:
-    """Return how far the slope may be from the one at small radii.
-
-    The three numbers see the same drift of the slope through the scales, so they are not added.
-    """
-    x, y, n_close = counts.radii, counts.fraction, counts.total
-    # In 1/r the correction that `slope_weights` knows is a term in r.
-    noise = np.sqrt(1 / np.maximum(n_close, 1)) + _LATTICE_NOISE
-    form = -slope_weights(
-        1 / x[::-1],
-        (0.0, math.inf),
-        weights=np.where(candidates, noise**-2, 0)[::-1],
-        correction=True,
-    )[::-1]
-    corrected = form[candidates] @ np.log(y[candidates])
-    drifts = (
-        window_sensitivity(x, y, fit.window),
-        ensemble.spread / _FWHM,
-        abs(float(corrected) - fit.slope),
-    )
-    return max((drift for drift in drifts if math.isfinite(drift)), default=math.nan)
 
 
 def _order_doubts(counts: PairCounts, theiler: int) -> tuple[str, ...]:

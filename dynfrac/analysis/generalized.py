@@ -9,22 +9,32 @@ that is a whole number of boxes wide at every size, and the same at every size.
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import gammaln, psi
 
+from dynfrac.analysis.box_shares import (
+    MARGIN,
+    SIZES_PER_OCTAVE,
+    box_entropy,
+    divisions,
+    fill_boxes,
+    place_grid,
+    share_covered,
+)
 from dynfrac.analysis.estimates import Curve, Estimate
 from dynfrac.analysis.pair_counts import N_BLOCKS, count_pairs
-from dynfrac.analysis.point_clouds import as_points, in_fewest_coordinates
+from dynfrac.analysis.point_clouds import as_points, in_fewest_coordinates, without_outliers
 from dynfrac.analysis.point_limits import (
     MIN_POINTS,
     coincidence,
     largest_dimension,
     limit_doubts,
     rounding_distance,
+    thin_axes,
 )
 from dynfrac.analysis.scaling import (
     Fit,
@@ -39,17 +49,16 @@ from dynfrac.analysis.scaling import (
 METHOD = "box probabilities"
 N_GRIDS = 16
 """Positions of the grid."""
+MIN_CROWDED = 100
+"""Boxes that hold q points or more, fewer of which make too noisy a sum of order q >= 2."""
+PAIRS_PER_COPY = 10
+"""Pairs in one box for every one that is of equal points or of points that follow on each other."""
 COARSEST = (4, 5, 6, 7, 8)
 """The longest axis of the set is one of these numbers of the largest boxes, and a margin, wide:
 that with which the grid covers most of the other axes."""
-MARGIN = 1 / 16
-"""Share of the longest axis that is left for moving the grid."""
-SIZES_PER_OCTAVE = 4
 MIN_OCTAVES = 2.0
 """Shortest window that the data may choose, in factors of two, if there is room for it."""
 
-_NEARLY_ONE = 1e-4
-"""Orders this close to 1 are taken for 1: ln(sum p^q) / (1 - q) is lost in rounding errors."""
 _ROUNDING = 1e-9
 """Relative slack where lengths that are equal by construction are compared."""
 _Z95 = 1.959964
@@ -76,8 +85,9 @@ def generalized_dimension(
         Order, at least 0.
     window : tuple of two floats, optional
         Smallest and largest box side to fit, in the unit of `points`. By default the data choose
-        at least two octaves and at least half of the range between the side at which boxes hold
-        10 points on average (4 from q = 1 on) and a sixteenth of the longest axis.
+        at least two octaves and at least half of the range up to a sixteenth of the longest axis.
+        It starts at the side at which boxes hold 10 points on average, 4 from q = 1 on; for q = 2,
+        3, ... at that at which a hundred boxes still hold q points.
     n_resamples : int
         Bootstrap resamples of the blocks, at least 2.
     seed : int
@@ -112,8 +122,9 @@ def generalized_dimension(
     - sampling: a bootstrap of 32 blocks of consecutive points, linear in their weights, and the
       scatter over 16 positions of the grid;
     - scaling: the largest of the change of the slope when one octave is left out at either end of
-      the window, the spread of the ensemble as a standard deviation, and the difference to a fit
-      with a term in s over all sizes that competed;
+      the window, the spread of the ensemble as a standard deviation, the difference to a fit with a
+      term in s over all sizes that competed, and that to the slope over their smaller and over
+      their larger half;
     - for q < 1, twice what the boxes that no point has hit change: their estimated number is a
       lower bound, and half of the truth or less in the sets that were tried.
 
@@ -155,7 +166,8 @@ def generalized_dimension(
         return Estimate(0.0, 0.0, 0.0, 0.0, METHOD, n, (math.nan, math.nan), nothing, (same,))
 
     rng = np.random.default_rng(seed)
-    sizes, entropies, unseen, pulls = _measure(rows, q, apart, rng)
+    rows, far = without_outliers(rows)
+    sizes, entropies, unseen, pulls = _measure(rows, q, apart, n_same, rng)
     n_blocks = pulls.shape[1]
     draws = rng.multinomial(n_blocks, np.full(n_blocks, 1 / n_blocks), size=n_resamples)
     shifts = (draws / n_blocks - 1 / n_blocks) @ pulls.T
@@ -170,7 +182,7 @@ def generalized_dimension(
             f"only {fit.n_points} box sizes can be fitted between those that hold "
             f"{1 / _fullest(q):.0f} points and the size of the set; at least 4 are needed"
         )
-        return Estimate.missing(METHOD, n, [reason], curve)
+        return Estimate.missing(METHOD, n, [reason, *far], curve)
     value = max(-fit.slope, 0.0)
     if value > largest_dimension(n):
         reason = (
@@ -194,7 +206,9 @@ def generalized_dimension(
         window=fit.window,
         curve=curve,
         flags=scaling_flags(fit, ensemble if ensemble.n_points else None)
-        + limit_doubts(n, value, n_same),
+        + limit_doubts(n, value, n_same)
+        + thin_axes(rows, fit.window[0])
+        + far,
     )
 
 
@@ -204,7 +218,7 @@ def _fullest(q: float) -> float:
 
 
 def _measure(
-    points: np.ndarray, q: float, apart: float, rng: np.random.Generator
+    points: np.ndarray, q: float, apart: float, n_same: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return box sides (S,), entropies (grids, S), what unseen boxes add (S,), and pulls (S, B).
 
@@ -214,22 +228,23 @@ def _measure(
     block = np.arange(len(points)) * n_blocks // len(points)
     extent = np.ptp(points, axis=0)
     choices = [extent.max() * (1 - MARGIN) / number for number in COARSEST]
-    shares = np.array([_coverage(extent, size) for size in choices])
+    shares = np.array([share_covered(extent, size) for size in choices])
     # The first that is nearly the best: larger boxes leave more octaves.
     largest = choices[int(np.argmax(shares >= 0.95 * shares.max()))]
-    covered = [_cover(points, largest, rng) for _ in range(N_GRIDS)]
+    covered = [place_grid(points, largest, rng) for _ in range(N_GRIDS)]
     sizes: list[float] = []
     entropies: list[list[float]] = []
     unseen: list[float] = []
     pulls: list[np.ndarray] = []
-    for division in _divisions():
+    for division in divisions():
         size = largest / division
         readings, additions = [], []
         pull = np.zeros(n_blocks)
-        share = 0.0
+        share = crowded = close = 0.0
+        trivial = float(n_same)
         for relative, kept in covered:
-            box, counts = _fill(relative, size)
-            entropy, slope = _entropy(counts, q)
+            box, counts = fill_boxes(relative, size)
+            entropy, slope = box_entropy(counts, q)
             readings.append(entropy)
             once, twice = np.count_nonzero(counts == 1), np.count_nonzero(counts == 2)
             additions.append(math.log1p(once * (once - 1) / (2 * (twice + 1)) / len(counts)))
@@ -238,7 +253,15 @@ def _measure(
             # Relative to the mean weight of a block, which is one n_blocks-th of the points.
             pull += (sums - members * (sums.sum() / len(box))) * n_blocks / len(box) / N_GRIDS
             share += len(counts) / len(box) / N_GRIDS
-        if share > _fullest(q) or size <= apart:
+            crowded += np.count_nonzero(counts >= max(q, 2)) / N_GRIDS
+            close += (counts * (counts - 1.0)).sum() / 2 / N_GRIDS
+            following = (np.diff(box) == 0) & (np.diff(kept) == 1)
+            trivial += np.count_nonzero(following) / N_GRIDS
+        # For whole q from 2 on sums over groups of points are unbiased however few points a box
+        # holds, as long as there are many groups that share a box because of the measure.
+        many = crowded >= MIN_CROWDED and close >= PAIRS_PER_COPY * trivial
+        many &= q >= 2 and q == round(q)
+        if (share > _fullest(q) and not many) or size <= apart:
             break
         sizes.append(size)
         entropies.append(readings)
@@ -253,85 +276,6 @@ def _measure(
         np.array(unseen)[backwards],
         np.array(pulls)[backwards],
     )
-
-
-def _divisions() -> Iterator[int]:
-    """Yield how many boxes of a size make one of the largest: 1, 2, 3, 4, 5, 6, 7, 8, 10, ..."""
-    last = 0
-    for k in range(60 * SIZES_PER_OCTAVE):
-        number = round(2 ** (k / SIZES_PER_OCTAVE))
-        if number > last:
-            last = number
-            yield number
-
-
-def _cover(
-    points: np.ndarray, largest: float, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return points relative to the corner of a random grid, and which of them it covers.
-
-    Along every axis the grid covers as many of the largest boxes as fit; one that is too short
-    for any is covered as a whole.
-    """
-    low, extent = points.min(axis=0), np.ptp(points, axis=0)
-    place = rng.random(points.shape[1])
-    cover = _cover_length(extent, largest)
-    thin = cover < largest / 2
-    corner = np.where(thin, low - place * largest, low + place * (extent - cover))
-    relative = points - corner
-    kept = ((relative >= 0) & ((relative < cover) | thin)).all(axis=1)
-    return relative[kept], np.flatnonzero(kept)
-
-
-def _cover_length(extent: np.ndarray, largest: float) -> np.ndarray:
-    """Return how much of every axis the largest boxes cover.
-
-    They cover the longest but for its margin, and nothing of one that is too short for them.
-    """
-    longest = extent == extent.max()
-    number = np.floor(np.where(longest, extent * (1 - MARGIN), extent) / largest * (1 + _ROUNDING))
-    return number * largest
-
-
-def _coverage(extent: np.ndarray, largest: float) -> float:
-    """Return the share of the volume that the boxes cover, thin axes taken as a whole."""
-    cover = _cover_length(extent, largest)
-    return float(np.prod(np.where(cover > 0, cover / np.where(cover > 0, extent, 1), 1)))
-
-
-def _fill(relative: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the box of every point (m,), numbered, and how many points each box holds."""
-    keys = np.zeros(len(relative), np.int64)
-    for column in relative.T:
-        index = np.floor(column / size).astype(np.int64)
-        width = int(index.max()) + 1
-        if int(keys.max()) >= 2**62 // width:
-            keys = np.unique(keys, return_inverse=True)[1]
-        keys = keys * width + index
-    _, box, counts = np.unique(keys, return_inverse=True, return_counts=True)
-    return box, counts
-
-
-def _entropy(counts: np.ndarray, q: float) -> tuple[float, np.ndarray]:
-    """Return the Renyi entropy of order q, and its slope in the weight of a point of each box."""
-    n = int(counts.sum())
-    shares = counts / n
-    if abs(q - 1) < _NEARLY_ONE:
-        surprise = math.log(n) - psi(counts)
-        return float(shares @ surprise), surprise
-    if q < 1:
-        powers = shares**q
-    else:
-        # Where there are fewer points in a box than factors, there is no such group of points.
-        enough = counts > q - 1
-        ends = gammaln(n + 1) - gammaln(n + 1 - q)
-        powers = np.zeros(len(counts))
-        of = counts[enough] + 1
-        powers[enough] = np.exp(gammaln(of) - gammaln(of - q) - ends)
-    total = powers.sum()
-    if total == 0:
-        return math.nan, np.zeros(len(counts))
-    return math.log(total) / (1 - q), q / (1 - q) * powers / shares / total
 
 
 def _choose_fit(curve: Curve, length: float, window: Window | None) -> tuple[Fit, Fit, np.ndarray]:
@@ -358,9 +302,42 @@ def _scaling_error(curve: Curve, candidates: np.ndarray, fit: Fit, ensemble: Fit
     x, y = curve.x[candidates], curve.y[candidates]
     # In 1/s the correction that `slope_weights` knows is a term in s.
     corrected = slope_weights(1 / x[::-1], (0.0, math.inf), correction=True)[::-1] @ np.log(y)
+    # A slope that swings with the size can be steady over the window and be another one beside it.
+    middle = math.sqrt(x[0] * x[-1])
     drifts = (
         window_sensitivity(curve.x, curve.y, fit.window),
         ensemble.spread / _FWHM,
         abs(float(corrected) + fit.slope),
+        *(abs(fit_window(x, y, h).slope - fit.slope) for h in ((x[0], middle), (middle, x[-1]))),
     )
     return max(drift for drift in drifts if math.isfinite(drift))
+
+
+def order_doubts(dimensions: Mapping[float, Estimate]) -> dict[float, Estimate]:
+    """Flag the dimensions that rise with their order, which those of a measure never do.
+
+    Parameters
+    ----------
+    dimensions : dict of float to Estimate
+        Of one set, by order q.
+
+    Returns
+    -------
+    dict of float to Estimate
+        The same, in ascending order; whatever reads higher than a smaller order by more than one
+        standard error of the difference, as if they were independent, has one flag more.
+    """
+    flagged: dict[float, Estimate] = {}
+    for q in sorted(dimensions):
+        reading = dimensions[q]
+        for lower, other in flagged.items():
+            rise = reading.value - other.value
+            if rise > max(math.hypot(reading.stderr, other.stderr), _ROUNDING):
+                doubt = (
+                    f"D_{q:g} reads {reading.value:.3f} but D_{lower:g} {other.value:.3f}: D_q "
+                    "never rises with q, so that one of them is off by more than its standard error"
+                )
+                reading = dataclasses.replace(reading, flags=(*reading.flags, doubt))
+                break
+        flagged[q] = reading
+    return flagged

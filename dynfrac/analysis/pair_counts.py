@@ -261,3 +261,16 @@ def _count_in_time(
         counts += np.bincount(index, minlength=len(counts))
     cumulated = counts.reshape(n_blocks, n_blocks, n_bins).cumsum(axis=2)
     return cumulated[..., :-1], cumulated[..., -1]
+
+
+def block_number(n_points: int, theiler: int) -> int:
+    """Return into how many blocks points are cut: not shorter than the memory of an orbit."""
+    return min(N_BLOCKS, n_points // 4, max(8, n_points // max(theiler, 1)))
+
+
+def check_theiler(theiler: int, n_points: int) -> None:
+    """Raise `ValueError` unless the window leaves pairs."""
+    if not 0 <= theiler <= n_points - 2:
+        raise ValueError(
+            f"theiler={theiler} is out of range for {n_points} points; pass 0 to {n_points - 2}"
+        )

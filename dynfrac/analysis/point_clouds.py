@@ -14,6 +14,10 @@ from numpy.typing import ArrayLike
 
 from dynfrac.analysis.autocorrelation import autocovariance
 
+_TAIL = 0.01
+"""Share of the points at either end of a coordinate that may be far away."""
+_STRETCH = 4
+"""How many times longer far points must make a set before they are left out."""
 _MIXING = 1 / math.e
 """Autocorrelation at which an orbit is taken to have forgotten where it was."""
 
@@ -161,3 +165,41 @@ def theiler_window(points: ArrayLike) -> int:
     forgotten = np.flatnonzero(covariance < _MIXING * covariance[0])
     lag = int(forgotten[0]) if len(forgotten) else longest
     return 1 if lag <= 1 else min(3 * lag, longest)
+
+
+def without_outliers(points: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Leave out points so far from the rest that they alone make the set long.
+
+    Parameters
+    ----------
+    points : (n, d) float array
+
+    Returns
+    -------
+    points : (m, d) float array
+        Without those that along a coordinate are further from the middle 98 % of the points than
+        these are long. All of them, unless those make the longest axis four times as long as the
+        rest does.
+    doubts : tuple of str
+        A sentence if points are left out.
+
+    Notes
+    -----
+    A grid of boxes is laid over the length of the set: over one far point and a cloud, all the
+    cloud lies in one box, of which every slope is 0.
+
+    Examples
+    --------
+    >>> cloud = np.linspace(0, 1, 1000)[:, None]
+    >>> without_outliers(np.concatenate([cloud, [[1e6]]]))[1]
+    ('1 of 1001 points is far from the rest and left out',)
+    """
+    low, high = np.quantile(points, [_TAIL, 1 - _TAIL], axis=0)
+    width = high - low
+    # Coordinates that hardly ever move have no width to measure a distance with.
+    near = ((points >= low - width) & (points <= high + width) | (width == 0)).all(axis=1)
+    n_far = int(np.count_nonzero(~near))
+    if not n_far or np.ptp(points, axis=0).max() < _STRETCH * np.ptp(points[near], axis=0).max():
+        return points, ()
+    verb = "are" if n_far > 1 else "is"
+    return points[near], (f"{n_far} of {len(points)} points {verb} far from the rest and left out",)

@@ -11,6 +11,8 @@ MIN_POINTS = 20
 
 _COINCIDENT = 1e-12
 """Distances below this, in units of the largest coordinate, are rounding errors."""
+_SEPARATE_AXES = 10
+"""With more coordinates than this nobody thinks of each as a quantity with a unit."""
 
 
 def largest_dimension(n_points: int) -> float:
@@ -75,7 +77,10 @@ def rounding_distance(points: np.ndarray) -> float:
     float
         In the unit of the points, positive.
     """
-    return max(_COINCIDENT * float(np.abs(points).max()), float(np.finfo(np.float64).tiny))
+    # The size of a coordinate that never changes rounds nothing off: its differences are 0.
+    moving = points[:, np.ptp(points, axis=0) > 0]
+    largest = float(np.abs(moving).max()) if moving.size else 0.0
+    return max(_COINCIDENT * largest, float(np.finfo(np.float64).tiny))
 
 
 def coincidence(points: np.ndarray, n_same: int) -> str | None:
@@ -143,3 +148,34 @@ def limit_doubts(n_points: int, value: float, n_same: int) -> tuple[str, ...]:
             "off at small radii"
         )
     return tuple(doubts)
+
+
+def thin_axes(points: np.ndarray, smallest: float) -> tuple[str, ...]:
+    """Say so if a coordinate varies by less than the smallest scale that was fitted.
+
+    Parameters
+    ----------
+    points : (n, d) float array
+    smallest : float
+        Scale in the unit of the points.
+
+    Returns
+    -------
+    tuple of str
+        A sentence, or empty; empty too for more than ten coordinates, of which some always do.
+
+    Examples
+    --------
+    >>> thin_axes(np.array([[0.0, 0.0], [1.0, 1e-6]]), 0.01)
+    ('1 of 2 coordinates varies by less than the smallest scale fitted and does not count: if the \
+units differ, divide each by its spread',)
+    """
+    extent = np.ptp(points, axis=0)
+    thin = np.count_nonzero((extent > 0) & (extent < smallest))
+    if not thin or len(extent) > _SEPARATE_AXES:
+        return ()
+    verbs = ("vary", "do") if thin > 1 else ("varies", "does")
+    return (
+        f"{thin} of {len(extent)} coordinates {verbs[0]} by less than the smallest scale fitted "
+        f"and {verbs[1]} not count: if the units differ, divide each by its spread",
+    )

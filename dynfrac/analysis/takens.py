@@ -12,9 +12,14 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dynfrac.analysis.correlations import block_number, check_theiler
 from dynfrac.analysis.estimates import Curve, Estimate
-from dynfrac.analysis.pair_counts import RADII_PER_OCTAVE, count_pairs, radius_ladder
+from dynfrac.analysis.pair_counts import (
+    RADII_PER_OCTAVE,
+    block_number,
+    check_theiler,
+    count_pairs,
+    radius_ladder,
+)
 from dynfrac.analysis.point_clouds import as_points, in_fewest_coordinates, theiler_window
 from dynfrac.analysis.point_limits import (
     MIN_POINTS,

@@ -12,7 +12,7 @@ import numpy as np
 
 from dynfrac.analysis.correlations import correlation_dimension, surrogate_dimensions
 from dynfrac.analysis.estimates import Estimate
-from dynfrac.analysis.generalized import generalized_dimension
+from dynfrac.analysis.generalized import generalized_dimension, order_doubts
 from dynfrac.analysis.point_clouds import as_points, delay_embedding, theiler_window
 from dynfrac.analysis.takens import takens_dimension
 from dynfrac.cli.output import (
@@ -208,6 +208,7 @@ def command(
             for q in wanted:
                 dimensions[q] = generalized_dimension(points, q, seed=seed)
                 advance(1)
+            dimensions = order_doubts(dimensions)
 
     record = {
         "name": name,

@@ -117,7 +117,7 @@ def draw_correlation_sum(
             label=f"D2 = {estimate.value:.3f} \N{PLUS-MINUS SIGN} {half:.3f} (95 %)",
         )
         handles, labels = axes.get_legend_handles_labels()
-        axes.legend(handles[::-1], labels[::-1], loc="lower right", frameon=False, fontsize=8)
+        axes.legend(handles[::-1], labels[::-1], loc="upper left", frameon=False, fontsize=8)
     axes.set_ylabel("close pairs C(r)")
     _tidy(axes)
     return axes

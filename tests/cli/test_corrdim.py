@@ -191,3 +191,14 @@ def test_help_shows_an_example(capsys):
     assert main(["corrdim", "--help"]) == 0
     out = capsys.readouterr().out
     assert "Example:" in out and "dynfrac corrdim --map henon" in out
+
+
+def test_readings_that_rise_with_the_order_are_flagged(capsys, tmp_path):
+    # On a quasi-periodic circle points are spread more evenly than at random, which orders from 1
+    # on take for less than it is: they read too high, and D_0 does not.
+    angle = 2 * np.pi * 0.6180339887 * np.arange(5000)
+    np.save(tmp_path / "ring.npy", np.stack([np.cos(angle), np.sin(angle)], axis=1))
+    _, result = record(capsys, tmp_path / "ring.npy", "--q", "0,1")
+    flags = result["dimensions"]["1"]["flags"]
+    assert any("D_1 reads 1.0" in flag and "never rises" in flag for flag in flags)
+    assert not any("never rises" in flag for flag in result["dimensions"]["0"]["flags"])
