@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from dynfrac.analysis.estimates import Curve, Estimate
+from dynfrac.analysis.estimates import Curve, Estimate, interval_95
 from dynfrac.analysis.scaling import fit_window, slope_weights
 from dynfrac.boundaries.pairs import Pairs
 
@@ -25,7 +25,6 @@ MAX_FRACTION = 0.1
 
 _FLAT = 0.05
 _BENT = 0.15
-_Z95 = 1.959964
 
 
 def fraction_curve(pairs: Pairs, resampled: np.ndarray) -> Curve:
@@ -93,11 +92,12 @@ def dimension_estimate(pairs: Pairs, *, seed: int) -> Estimate:
     sampling = float((logs @ slope_weights(x, window, weights=weights)).std())
     stderr = math.hypot(sampling, _drift(x, y, fit.slope) / 2)
     value = pairs.n_axes - fit.slope
+    low, high = interval_95(value, stderr, lowest=0.0, highest=float(pairs.n_axes))
     return Estimate(
         value=value,
         stderr=stderr,
-        ci_low=max(value - _Z95 * stderr, 0.0),
-        ci_high=min(value + _Z95 * stderr, float(pairs.n_axes)),
+        ci_low=low,
+        ci_high=high,
         method=METHOD,
         n_runs=pairs.n_labels,
         window=window,

@@ -19,7 +19,7 @@ from dynfrac.analysis import julia_sets, point_sets, sets
 from dynfrac.analysis.basin_entropies import basin_entropy
 from dynfrac.analysis.boxes import box_dimension
 from dynfrac.analysis.correlations import correlation_dimension
-from dynfrac.analysis.estimates import Estimate
+from dynfrac.analysis.estimates import Z95, Estimate
 from dynfrac.analysis.generalized import generalized_dimension
 from dynfrac.analysis.kaplan_yorke import KaplanYorke, kaplan_yorke_dimension
 from dynfrac.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
@@ -89,8 +89,8 @@ def _reason(result: LyapunovSpectrum) -> str:
 
 
 def _read_kaplan_yorke(dimension: KaplanYorke) -> Reading:
-    """Take a quarter of a 95 % interval for the standard error, as for a normal distribution."""
-    error = (dimension.high - dimension.low) / (2 * 1.959964)
+    """Read the standard error off the 95 % interval, as for a normal distribution."""
+    error = (dimension.high - dimension.low) / (2 * Z95)
     return Reading(dimension.value, error, "; ".join(dimension.flags))
 
 
