@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from dynfrac.analysis.estimates import Estimate
 from dynfrac.analysis.labels import boundary_cells
@@ -244,7 +244,7 @@ def _any_in_blocks(touched: np.ndarray, block: int) -> np.ndarray:
 def _tidy(axes: Axes) -> None:
     """Label box sides as plain numbers of powers of two, and leave out what frames nothing."""
     axes.xaxis.set_major_locator(LogLocator(base=2, numticks=8))
-    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_minor_locator(LogLocator(base=2, subs=[], numticks=1))
     axes.spines[["top", "right"]].set_visible(False)

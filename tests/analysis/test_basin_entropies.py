@@ -1,5 +1,6 @@
 """Basin entropies: closed forms, published readings, counts in a loop, verdicts."""
 
+import functools
 import math
 
 import numpy as np
@@ -10,6 +11,7 @@ from dynfrac.analysis.basin_entropies import basin_entropy
 from dynfrac.analysis.smooth_entropies import smooth_entropy_in_balls, smooth_entropy_in_squares
 
 
+@functools.cache
 def circle_map(n):
     theta, x = np.meshgrid(np.linspace(0, 2 * np.pi, n), np.linspace(-0.5, 0.5, n))
     for _ in range(300):
@@ -18,6 +20,7 @@ def circle_map(n):
     return np.cos(theta) > 0
 
 
+@functools.cache
 def henon_basin(n):
     x, y = np.meshgrid(np.linspace(-2, 2, n), np.linspace(-2, 2, n))
     bounded = np.ones((n, n), bool)
@@ -28,6 +31,7 @@ def henon_basin(n):
     return bounded
 
 
+@functools.cache
 def newton(n):
     steps = np.linspace(-1, 1, n)
     z = steps[None, :] + 1j * steps[:, None] + 1e-9

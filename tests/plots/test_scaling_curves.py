@@ -35,6 +35,15 @@ def test_counts_fit_and_slopes_are_those_of_the_estimate():
         np.testing.assert_array_equal(line, -slope)
 
 
+def test_box_sides_are_labelled_as_whole_pixels():
+    figure = box_dimension_figure(ESTIMATE, DISC)
+    figure.draw_without_rendering()
+    low, high = figure.axes[2].get_xlim()
+    ticks = figure.axes[2].get_xticklabels()
+    labels = [tick.get_text() for tick in ticks if low <= tick.get_position()[0] <= high]
+    assert labels == ["1", "2", "4", "8", "16"]
+
+
 def test_no_value_is_drawn_with_its_reason():
     blank = np.ones((64, 64), bool)
     figure = box_dimension_figure(box_dimension(blank), blank)
