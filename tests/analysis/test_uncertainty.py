@@ -1,5 +1,6 @@
 """Uncertainty exponents: pairs counted one by one, boundaries of known dimension, refusals."""
 
+import functools
 import math
 
 import numpy as np
@@ -18,6 +19,7 @@ def covers(estimate, value):
     return estimate.ci_low <= value <= estimate.ci_high
 
 
+@functools.cache
 def circle_map(n):
     """Basins of the Grebogi-Ott-Yorke map on its window; alpha = 0.193 +- 0.003."""
     theta, x = np.meshgrid(np.linspace(0, 2 * np.pi, n), np.linspace(-0.5, 0.5, n))
@@ -27,6 +29,7 @@ def circle_map(n):
     return np.cos(theta) > 0
 
 
+@functools.cache
 def newton(n, width=1.0):
     """Basins of Newton's method for z^3 = 1; alpha = 0.556 +- 0.006."""
     steps = np.linspace(-width, width, n)
@@ -37,9 +40,9 @@ def newton(n, width=1.0):
     return np.argmin(abs(z[..., None] - roots), axis=-1)
 
 
-def open_tent(n, slope):
-    """Parity of the step at which a point of [-0.1, 1.1] leaves the tent map."""
-    x, labels = np.linspace(-0.1, 1.1, n), np.zeros(n, bool)
+def open_tent(n, slope, ends=(-0.1, 1.1)):
+    """Parity of the step at which a point between the ends leaves the tent map."""
+    x, labels = np.linspace(*ends, n), np.zeros(n, bool)
     alive = np.ones(n, bool)
     for step in range(60):
         gone = alive & ((x < 0) | (x > 1))
@@ -214,3 +217,38 @@ def test_misuse_is_a_sentence():
         uncertainty_fraction(labels[:5])
     with pytest.raises(ValueError, match="n_axes=4"):
         boundary_dimension_of(uncertainty_exponent(labels), 4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [256, 512, 1024])
+@pytest.mark.parametrize("name", ["half_plane", "disc", "koch_snowflake", "rabbit_julia"])
+def test_intervals_cover_copies(name, n):
+    rng = np.random.default_rng(8)
+    held = 0
+    for _ in range(20):
+        place = {"center": tuple(rng.uniform(0.46, 0.54, 2))}
+        if name == "disc":
+            place["radius"] = rng.uniform(0.25, 0.45)
+        else:
+            place["angle"] = rng.uniform(0, 2 * np.pi)
+        if name == "koch_snowflake":
+            place["size"] = rng.uniform(0.6, 0.9)
+        if name == "rabbit_julia":
+            place |= {"size": rng.uniform(0.22, 0.3), "n_steps": 150}
+        estimate = uncertainty_exponent(getattr(sets, name)(n, **place), n_resamples=200)
+        held += covers(estimate, 2 - sets.DIMENSIONS[name])
+    # Fewer than 18 of 20 have a chance below 8 % if each is held with 95 %.
+    assert held >= 18
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [2**12, 2**14, 2**17])
+@pytest.mark.parametrize("slope", [2.2, 2.5, 3.0, 4.0])
+def test_intervals_cover_lines(slope, n):
+    rng = np.random.default_rng(9)
+    held = 0
+    for _ in range(20):
+        ends = (rng.uniform(-0.15, -0.02), rng.uniform(1.02, 1.15))
+        estimate = uncertainty_exponent(open_tent(n, slope, ends), n_resamples=200)
+        held += covers(estimate, 1 - math.log(2) / math.log(slope))
+    assert held >= 18
