@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 from jax.typing import ArrayLike
 
 from dynfrac.orbits.outcomes import Status
+from dynfrac.systems.nodes import Node
 
 
 class Ends(NamedTuple):
@@ -41,7 +41,7 @@ class Ends(NamedTuple):
     lowest: str
 
 
-class AbstractRule(struct.PyTreeNode, abc.ABC):
+class AbstractRule(Node, abc.ABC):
     """Decides from the values that a run recorded whether it converged."""
 
     @property

@@ -28,6 +28,7 @@ from dynfrac.orbits.kernels import Readings, doomed, equal_bits, initial_states
 from dynfrac.orbits.phase import phase_space
 from dynfrac.orbits.wording import EXPONENT
 from dynfrac.systems.abstract import AbstractMap, Hparams
+from dynfrac.systems.nodes import Node
 from dynfrac.systems.numerics import DTYPES
 
 LYAPUNOV = EXPONENT
@@ -35,7 +36,7 @@ LYAPUNOV = EXPONENT
 
 
 @final
-class StretchedState(struct.PyTreeNode):
+class StretchedState(Node):
     """A state with the tangent that it carries.
 
     Attributes

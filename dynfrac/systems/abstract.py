@@ -30,14 +30,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from flax import struct
 from jax.typing import ArrayLike
+
+from dynfrac.systems.nodes import Node
 
 State = Any
 Hparams = Mapping[str, Any]
 
 
-class AbstractMap(struct.PyTreeNode, abc.ABC):
+class AbstractMap(Node, abc.ABC):
     """A discrete-time dynamical system with named hyperparameters.
 
     Subclasses are frozen pytrees: array fields (data, initial weights) are leaves, everything that

@@ -18,6 +18,7 @@ from jax.typing import ArrayLike
 
 from dynfrac.systems.abstract import Hparams
 from dynfrac.systems.models import AbstractModel
+from dynfrac.systems.nodes import Node
 from dynfrac.systems.numerics import DTYPES
 from dynfrac.systems.signatures import CallSignature
 
@@ -26,7 +27,7 @@ Groups = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 @final
-class Traits(struct.PyTreeNode):
+class Traits(Node):
     """What is known of an adapted network; found out once, by `dynfrac.systems.adaptation`.
 
     Attributes

@@ -18,6 +18,7 @@ from flax import struct
 from jax.typing import ArrayLike
 
 from dynfrac.systems.abstract import unknown_name
+from dynfrac.systems.nodes import Node
 from dynfrac.systems.numerics import precision
 
 Examples = TypeVar("Examples")
@@ -26,7 +27,7 @@ ORDERS = ("reshuffled", "fixed", "sequential")
 """How `epoch_stream` can pass through the data."""
 
 
-class Dataset(struct.PyTreeNode):
+class Dataset(Node):
     """Inputs and targets of a training problem, the examples along the first axis of both.
 
     Attributes
@@ -46,7 +47,7 @@ class Dataset(struct.PyTreeNode):
         return self.inputs.shape[0]
 
 
-class AbstractBatches(struct.PyTreeNode, abc.ABC):
+class AbstractBatches(Node, abc.ABC):
     """Which examples the gradient of step t is taken over."""
 
     @property

@@ -13,6 +13,7 @@ from flax import struct
 from jax.typing import ArrayLike
 
 from dynfrac.systems.batches import Dataset, permutation
+from dynfrac.systems.nodes import Node
 
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -113,7 +114,7 @@ def first_rows(examples: Any, count: ArrayLike) -> Any:
 
 
 @final
-class LabelNoise(struct.PyTreeNode):
+class LabelNoise(Node):
     """Which examples lose their target first, and what they get instead.
 
     Attributes

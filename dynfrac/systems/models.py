@@ -17,11 +17,12 @@ from flax import struct
 from jax.typing import ArrayLike
 
 from dynfrac.systems.abstract import Hparams, unknown_name
+from dynfrac.systems.nodes import Node
 
 _NONLINEARITIES = ("tanh", "relu", "identity")
 
 
-class AbstractModel(struct.PyTreeNode, abc.ABC):
+class AbstractModel(Node, abc.ABC):
     """A network that a `TrainingMap` trains."""
 
     @property

@@ -31,6 +31,7 @@ from dynfrac.systems.importing import (
     is_import_path,
     with_article,
 )
+from dynfrac.systems.nodes import Node
 from dynfrac.systems.numerics import precision
 
 __all__ = ["MEANINGS", "OPTIMIZERS", "Optimizer", "make_optimizer"]
@@ -42,7 +43,7 @@ _RATES = ("lr", "learning_rate")
 
 
 @final
-class Optimizer(struct.PyTreeNode):
+class Optimizer(Node):
     """A named update rule with its hyperparameters.
 
     Attributes

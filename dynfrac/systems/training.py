@@ -17,12 +17,13 @@ from dynfrac.systems.batches import AbstractBatches, Dataset, FullBatch, Minibat
 from dynfrac.systems.chains import PARTS
 from dynfrac.systems.losses import LabelNoise, accuracy, first_rows, weighted_mean
 from dynfrac.systems.models import AbstractModel
+from dynfrac.systems.nodes import Node
 from dynfrac.systems.numerics import DTYPES, cast_floats, is_inexact
 from dynfrac.systems.optimizers import Optimizer
 
 
 @final
-class TrainingState(struct.PyTreeNode):
+class TrainingState(Node):
     """Everything the next training step needs.
 
     Attributes
