@@ -103,7 +103,7 @@ class LyapunovSpectrum:
         Period in steps, if the verdict is "periodic" and it was found; 1 for a fixed point; else 0.
     n_steps : int
         Steps averaged, for each start; fewer than asked for if a tolerance was met or the orbit did
-        not stay finite.
+        not stay finite. Along a cycle, the first few that make no whole period are left out.
     step_range : tuple of int
         First step averaged and the one after the last, counted from the start of the orbit.
     t_escape : int

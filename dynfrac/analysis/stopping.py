@@ -41,7 +41,7 @@ class Tolerance:
         """Refuse tolerances that no run or every run meets."""
         for name in ("atol", "rtol"):
             value = getattr(self, name)
-            if not (isinstance(value, numbers.Real) and 0 <= value < math.inf):
+            if not (isinstance(value, numbers.Real) and 0 <= float(value) < math.inf):
                 raise ValueError(f"{name}={value!r} is out of range; pass a number of at least 0")
         if not self.atol and not self.rtol:
             raise ValueError("atol=0 and rtol=0 stop no run; make one of them positive")
