@@ -128,11 +128,17 @@ def generalized_dimension(
     - for q < 1, twice what the boxes that no point has hit change: their estimated number is a
       lower bound, and half of the truth or less in the sets that were tried.
 
-    Biases measured at 50 000 points: D0, D1 and D2 of a square, a circle, a segment and the
-    generalised baker within 0.003, of the gasket -0.017, -0.003 and 0.000, of the Henon attractor
-    D0 reads 1.23 (published 1.26 to 1.28), D1 1.26 and D2 1.25 (1.22): rare boxes are missed, and
-    its slopes swing with the size. At 5000 points few sizes are left above 10 points a box, and
-    the intervals grow to 0.05 to 0.3.
+    Over 12 copies each of ten sets, of dimension 0.18 to 3, with 2000 and 10 000
+    points, and 3 copies with 40 000, every 95 % interval of D0, D1 and D2 held the dimension. At
+    10 000 points the median half-widths are 0.05 and less for D1 and D2 of a square, a circle, the
+    gasket and the Koch curve, and 0.04 to 0.4 for D0 of sets that are not filled evenly. For the
+    Henon attractor, whose slopes swing by 0.1 with the size, they are 0.09, 0.03 and 0.11 around
+    1.251, 1.263 and 1.207, and at 50 000 points 0.09, 0.10 and 0.06 around 1.226, 1.265 and 1.213
+    (published: 1.26 to 1.28, 1.258 and 1.22).
+
+    It is misleading for points that are spread more evenly than independent ones, as those of an
+    orbit on a circle or a torus are: D1 and D2 of 5000 steps on a circle read 1.04 and 1.08. Points
+    that make the set several times as long as the rest does are left out, with a flag.
 
     References
     ----------

@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike
 
 from dynfrac.analysis.autocorrelation import autocovariance
 
+_LARGEST = 1e150
+"""Coordinates whose squares, added up, stay below the largest float64."""
 _TAIL = 0.01
 """Share of the points at either end of a coordinate that may be far away."""
 _STRETCH = 4
@@ -37,7 +39,8 @@ def as_points(points: ArrayLike) -> np.ndarray:
     Raises
     ------
     ValueError
-        If there are fewer than two points or no coordinate, or a number is not real and finite.
+        If there are fewer than two points or no coordinate, or a number is not real, not finite
+        or above 1e150, where the squares of distances overflow.
 
     Examples
     --------
@@ -59,6 +62,12 @@ def as_points(points: ArrayLike) -> np.ndarray:
         raise ValueError(
             f"points are not finite in {np.count_nonzero(~finite)} of {len(rows)} rows, first in "
             f"row {first}; leave these out, or end the orbit before it diverges"
+        )
+    largest = float(np.abs(rows).max())
+    if largest > _LARGEST:
+        raise ValueError(
+            f"points are as large as {largest:.3g}, and the squares of distances overflow; divide "
+            "them by their size, or end the orbit before it diverges"
         )
     return rows
 

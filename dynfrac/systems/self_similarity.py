@@ -8,6 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import brentq
 
+_NEARLY_ONE = 1e-6
+"""Orders this close to 1 are taken for 1: both t and q - 1 are lost in rounding errors."""
+
 
 def self_similar_dimension(
     ratios: Sequence[float], weights: Sequence[float] | None = None, q: float = 0.0
@@ -27,7 +30,7 @@ def self_similar_dimension(
     -------
     float
         -t / (1 - q), where t solves sum_i p_i^q r_i^-t = 1; its limit at q = 1 is
-        sum_i p_i ln p_i / sum_i p_i ln r_i. To 1e-13.
+        sum_i p_i ln p_i / sum_i p_i ln r_i. To 1e-13, but for 1e-8 next to q = 1.
 
     Raises
     ------
@@ -54,7 +57,7 @@ def self_similar_dimension(
         raise ValueError(f"ratios={ratios!r} are impossible; pass two or more between 0 and 1")
     if p.shape != r.shape or not np.all(p > 0) or abs(p.sum() - 1) > 1e-9:
         raise ValueError(f"weights={weights!r} are impossible; pass {r.size} positive ones, sum 1")
-    if q == 1:
+    if abs(q - 1) < _NEARLY_ONE:
         return float(p @ np.log(p) / (p @ np.log(r)))
 
     def excess(t: float) -> float:

@@ -229,6 +229,7 @@ def test_a_level_curve_is_no_dimension_in_silence():
 
 BAD = [
     ({"points": [[0.0, np.nan], [1.0, 1.0]]}, "not finite in 1 of 2 rows"),
+    ({"points": [[0.0, 1e300], [1.0, 1.0]]}, "as large as 1e.300.*overflow"),
     ({"points": [[0.0], [np.inf]]}, "not finite"),
     ({"points": [["a"], ["b"]]}, "real numbers"),
     ({"points": np.zeros((2, 2), complex)}, "real numbers"),

@@ -63,3 +63,13 @@ def test_dimensions_fall_with_q_and_have_no_jump_at_one():
 def test_what_is_no_measure_is_refused(ratios, weights, words):
     with pytest.raises(ValueError, match=words):
         self_similar_dimension(ratios, weights)
+
+
+def test_orders_next_to_one_are_continuous():
+    ratios, weights = [0.25, 0.35], [0.4, 0.6]
+    information = self_similar_dimension(ratios, weights, 1)
+    for step in (1e-12, 1e-9, 1e-6, 1e-4):
+        for q in (1 - step, 1 + step):
+            # The slope of D_q in q is -0.0047 here; the rest is the root's.
+            difference = self_similar_dimension(ratios, weights, q) - information
+            assert difference == pytest.approx(-0.00466 * (q - 1), abs=2e-8)
