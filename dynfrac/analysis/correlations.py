@@ -235,8 +235,8 @@ def correlation_dimension(
     doubts = limit_doubts(n, estimate.value, n_same) + thin_axes(rows, estimate.window[0])
     if ordered:
         doubts += _order_doubts(counts, excluded)
-        null = surrogate_dimensions(rows, estimate, theiler=excluded, seed=seed)
-        doubts += _separation_doubts(estimate, null["phase-randomised"])
+        null = _read_like(estimate, phase_randomised(rows, seed=seed), excluded, seed)
+        doubts += _separation_doubts(estimate, null)
     return dataclasses.replace(estimate, flags=estimate.flags + doubts)
 
 
@@ -270,16 +270,18 @@ def surrogate_dimensions(
     """
     rows = in_fewest_coordinates(as_points(points))
     excluded = theiler_window(rows) if theiler is None else theiler
-    readings = {}
-    for name, make in (("phase-randomised", phase_randomised), ("random walk", random_walk)):
-        counts = count_pairs(
-            make(rows, seed=seed),
-            estimate.curve.x,
-            theiler=excluded,
-            n_blocks=block_number(len(rows), excluded),
-        )
-        readings[name] = fit_counts(counts, rows.shape[1], estimate.window, 100, seed)
-    return readings
+    makers = {"phase-randomised": phase_randomised, "random walk": random_walk}
+    return {
+        name: _read_like(estimate, make(rows, seed=seed), excluded, seed)
+        for name, make in makers.items()
+    }
+
+
+def _read_like(estimate: Estimate, points: np.ndarray, theiler: int, seed: int) -> Estimate:
+    """Return the slope of other points at the radii and over the window of an estimate."""
+    n_blocks = block_number(len(points), theiler)
+    counts = count_pairs(points, estimate.curve.x, theiler=theiler, n_blocks=n_blocks)
+    return fit_counts(counts, points.shape[1], estimate.window, 100, seed)
 
 
 def _order_doubts(counts: PairCounts, theiler: int) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from dynfrac.analysis import point_sets
+from dynfrac.analysis import correlations, point_sets
 from dynfrac.analysis.correlations import (
     correlation_dimension,
     correlation_sum,
@@ -336,3 +336,20 @@ def test_a_large_constant_changes_nothing_and_a_thin_axis_is_flagged():
     assert correlation_dimension(beside).value == expected.value
     flags = correlation_dimension(points * [1, 1e6]).flags
     assert any("1 of 2 coordinates varies by less than the smallest scale" in f for f in flags)
+
+
+def test_only_the_surrogate_that_judges_is_made(monkeypatch):
+    made = []
+    for name in ("phase_randomised", "random_walk"):
+        original = getattr(correlations, name)
+
+        def spy(points, *, seed, name=name, original=original):
+            made.append(name)
+            return original(points, seed=seed)
+
+        monkeypatch.setattr(correlations, name, spy)
+    points = henon(800)
+    estimate = correlation_dimension(points)
+    assert made == ["phase_randomised"]
+    assert surrogate_dimensions(points, estimate).keys() == {"phase-randomised", "random walk"}
+    assert made == ["phase_randomised", "phase_randomised", "random_walk"]
