@@ -155,7 +155,7 @@ def _draw_exponents(axes: Axes, spectrum: LyapunovSpectrum) -> None:
     axes.set_xlim(0.5, k + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=min(k, 8), integer=True, min_n_ticks=1))
     axes.set_xlabel(f"exponent, {k} of {spectrum.dimension}")
-    axes.set_ylabel(r"exponent $\pm$ 2 standard errors (nats per step)")
+    axes.set_ylabel("exponent $\\pm$ 2 standard errors\n(nats per step)")
     axes.spines[["top", "right"]].set_visible(False)
 
 

@@ -61,3 +61,13 @@ def test_windows_without_scatter_can_be_drawn():
     finite_time_figure(growth).savefig(io.BytesIO(), format="png")
     lost = finite_time_lyapunov(Logistic(), {"r": [5.0, 3.9]}, window=20, n_warmup=0)
     finite_time_figure(lost).savefig(io.BytesIO(), format="png")
+
+
+def test_the_title_and_the_label_keep_apart():
+    spectrum = lyapunov_spectrum(Henon(), n_steps=100)
+    figure = spectrum_figure(spectrum, title="henon")
+    figure.draw_without_rendering()
+    label = figure.axes[0].yaxis.label.get_window_extent()
+    titles = [figure._suptitle, *(getattr(figure.axes[0], n) for n in ("title", "_left_title"))]
+    boxes = [t.get_window_extent() for t in titles if t is not None and t.get_text()]
+    assert boxes and not any(label.overlaps(box) for box in boxes)
