@@ -122,8 +122,8 @@ def box_dimension(
       hold the dimension. The median half-widths are at most 0.14 at 256 px, 0.08 at 512 and 0.06
       at 1024.
     - Of 480 pictures of ten families drawn after the rule was fixed, 419 did, 87 %. Because of them
-      the allowance of 0.01 was added, with which 431 of 480 do; the others are pictures of one
-      curve, the quadric one below.
+      the allowance of 0.01 was added, with which 433 of 480 do; of the 47 others, 46 are
+      pictures of one curve, the quadric one below.
     - Of 336 pictures of seven families drawn after that, 335 did, and nothing was changed since.
 
     The scatter between copies of one such set is several times smaller than the bias, so that an
