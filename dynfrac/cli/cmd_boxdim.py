@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,9 +17,8 @@ from dynfrac.analysis.nulls import smooth_null, smooth_uncertainty
 from dynfrac.analysis.scaling import local_slopes
 from dynfrac.analysis.uncertainty import boundary_dimension_of, uncertainty_exponent
 from dynfrac.cli.images import read_picture
-from dynfrac.cli.output import check_output, echo_flags, jsonable, print_json, print_table
-
-FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
+from dynfrac.cli.output import echo_flags, print_json, print_table
+from dynfrac.cli.targets import FIGURES, check_targets, write_record
 
 
 @click.command()
@@ -115,17 +113,11 @@ def command(
       dynfrac boxdim gasket.png --mask --json
       dynfrac boxdim basins.npy --uncertainty --entropy --local map.png
     """
-    written: dict[Path, str] = {file.resolve(): "the picture itself"}
-    for path, option in ((plot, "--plot"), (local, "--local"), (out, "--out")):
-        if path is not None:
-            check_output(path, option)
-            taken = written.setdefault(path.resolve(), option)
-            if taken != option:
-                raise ValueError(f"{option} {path} would overwrite {taken}; choose another name")
-            if option != "--out" and path.suffix.lower() not in FIGURE_SUFFIXES:
-                raise ValueError(
-                    f"{option} {path}: figures are written as {', '.join(FIGURE_SUFFIXES)}"
-                )
+    check_targets(
+        {"--plot": plot, "--local": local, "--out": out},
+        kinds={"--local": FIGURES},
+        sources=[file],
+    )
     if mask and (uncertainty or entropy):
         option = "--uncertainty" if uncertainty else "--entropy"
         raise ValueError(f"{option} is about labels, and a mask has none; leave out --mask")
@@ -159,8 +151,7 @@ def command(
     if places is not None:
         record["local_dimension"] = places
 
-    if out is not None:
-        out.write_text(json.dumps(jsonable(record), indent=2) + "\n", encoding="utf-8")
+    write_record(record, out)
     if plot is not None:
         _draw(estimate, picture, mask, smooth, plot, file)
     if local is not None and places is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,7 @@ from dynfrac.analysis.generalized import generalized_dimension, order_doubts
 from dynfrac.analysis.point_clouds import as_points, delay_embedding, theiler_window
 from dynfrac.analysis.takens import takens_dimension
 from dynfrac.cli.output import (
-    check_output,
     echo_flags,
-    jsonable,
     print_json,
     print_table,
     progress_bar,
@@ -26,12 +23,11 @@ from dynfrac.cli.output import (
 from dynfrac.cli.pairs import parse_numbers
 from dynfrac.cli.points import read_points
 from dynfrac.cli.sources import make_source, source_options, training_arguments
+from dynfrac.cli.targets import check_targets, result_options, write_record
 from dynfrac.orbits.iteration import iterate
 
 MAP_STEPS, MAP_TRANSIENT = 20_000, 1000
 ARCHITECTURE_STEPS = 1000
-FIGURES = (".png", ".pdf", ".svg")
-"""What --plot can write."""
 
 
 @click.command()
@@ -96,12 +92,7 @@ FIGURES = (".png", ".pdf", ".svg")
     show_default=True,
     help="Of the bootstrap, the surrogates and the grids.",
 )
-@click.option(
-    "--plot", type=click.Path(path_type=Path), help="Write the figure here, .png, .pdf or .svg."
-)
-@click.option("--out", type=click.Path(path_type=Path), help="Write the JSON record here.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
-@click.option("--quiet", "-q", is_flag=True, help="Show no progress bar.")
+@result_options
 def command(
     file: Path | None,
     key: str | None,
@@ -142,11 +133,7 @@ def command(
       dynfrac corrdim --map henon --set a=1.4 --steps 20000 --plot henon.png
       dynfrac corrdim points.csv --unordered --q 0,1,2,3 --json
     """
-    for path, option in ((plot, "--plot"), (out, "--out")):
-        if path is not None:
-            check_output(path, option)
-    if plot is not None and plot.suffix.lower() not in FIGURES:
-        raise ValueError(f"--plot {plot} is no figure; end its name in {', '.join(FIGURES)}")
+    check_targets({"--plot": plot, "--out": out}, sources=[] if file is None else [file])
     if unordered and theiler is not None:
         raise click.UsageError("--theiler needs an order; leave out --unordered")
     if unordered and embed > 1:
@@ -220,8 +207,7 @@ def command(
         "surrogates": null or None,
         "dimensions": {f"{q:g}": reading for q, reading in dimensions.items()},
     }
-    if out is not None:
-        out.write_text(json.dumps(jsonable(record), indent=2) + "\n", encoding="utf-8")
+    write_record(record, out)
     if plot is not None:
         _draw(estimate, takens, null, dimensions, plot, name)
     if as_json:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-import json
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -22,14 +21,13 @@ from dynfrac.analysis.spectra import LyapunovSpectrum
 from dynfrac.cli.checkpoints import CheckpointFile, read_checkpoint
 from dynfrac.cli.exponents import print_growth, print_spectrum
 from dynfrac.cli.output import (
-    check_output,
     format_duration,
-    jsonable,
     print_json,
     progress_bar,
 )
 from dynfrac.cli.pairs import parse_numbers
 from dynfrac.cli.sources import make_source, source_options, training_arguments
+from dynfrac.cli.targets import check_targets, result_options, write_record
 from dynfrac.orbits.checkpoints import Checkpoint
 from dynfrac.orbits.iteration import Progress
 from dynfrac.orbits.outcomes import Status
@@ -41,9 +39,6 @@ ARCHITECTURE_STEPS = 50
 
 LONG_RUN = 2.0
 """Seconds from which on a run is announced."""
-
-FIGURES = (".png", ".pdf", ".svg")
-"""What --plot can write."""
 
 
 @click.command()
@@ -123,12 +118,7 @@ FIGURES = (".png", ".pdf", ".svg")
     type=click.Path(path_type=Path),
     help="Keep the run in this file, every 30 s and at Ctrl-C; go on from it if it is there.",
 )
-@click.option(
-    "--plot", type=click.Path(path_type=Path), help="Write the figure here, .png, .pdf or .svg."
-)
-@click.option("--out", type=click.Path(path_type=Path), help="Write the JSON record here.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
-@click.option("--quiet", "-q", is_flag=True, help="Show no progress bar and no estimate.")
+@result_options
 def command(
     map_name: str | None,
     arch: str | None,
@@ -178,11 +168,7 @@ def command(
       dynfrac lyapunov --map logistic --finite-time 100 --plot growth.png
       dynfrac lyapunov --arch resnet20 --lr 0.05 -k 4 --plot spectrum.png
     """
-    for path, option in ((plot, "--plot"), (out, "--out"), (checkpoint, "--checkpoint")):
-        if path is not None:
-            check_output(path, option)
-    if plot is not None and plot.suffix.lower() not in FIGURES:
-        raise ValueError(f"--plot {plot} is no figure; end its name in {', '.join(FIGURES)}")
+    check_targets({"--plot": plot, "--out": out, "--checkpoint": checkpoint})
     if window is not None and (tolerance is not None or checkpoint is not None):
         other = "--checkpoint" if tolerance is None else "--tolerance"
         raise click.UsageError(f"--finite-time and {other} exclude each other")
@@ -238,8 +224,7 @@ def command(
             )
     curvature = _curvature(map_, hparams, spectrum, dtype)
     record = {"name": name, **spectrum.to_dict(), "sharpness": curvature}
-    if out is not None:
-        out.write_text(json.dumps(jsonable(record), indent=2) + "\n", encoding="utf-8")
+    write_record(record, out)
     if plot is not None:
         _draw(spectrum, plot, name, is_training=arch is not None or curvature is not None)
     if as_json:
@@ -297,8 +282,7 @@ def _finish_growth(
 ) -> int:
     """Write and print finite-time exponents; return the exit status."""
     record = {"name": name, **growth.to_dict()}
-    if out is not None:
-        out.write_text(json.dumps(jsonable(record), indent=2) + "\n", encoding="utf-8")
+    write_record(record, out)
     if plot is not None and growth.has_value:
         # Imported here: matplotlib takes longer to import than most spectra take to compute.
         from dynfrac.plots.spectra import finite_time_figure

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,14 @@ from dynfrac.analysis.cascades import OrbitDiagram
 from dynfrac.analysis.curvature import sharpness
 from dynfrac.analysis.diagrams import FOLLOW, orbit_diagram
 from dynfrac.cli.output import (
-    check_output,
     echo_flags,
-    jsonable,
     print_json,
     print_table,
     progress_bar,
 )
 from dynfrac.cli.pairs import parse_numbers
 from dynfrac.cli.sources import make_source, source_options, training_arguments
+from dynfrac.cli.targets import check_targets, write_record
 from dynfrac.orbits.axes import SCALES, Axis
 from dynfrac.orbits.iteration import Progress, iterate
 from dynfrac.systems.abstract import AbstractMap, resolve_hparams
@@ -34,7 +32,6 @@ ARCHITECTURE_STEPS, ARCHITECTURE_VALUES = 500, 100
 WINDOWS = 5
 """Cycles beyond the onset of chaos that are listed, the widest ones."""
 
-FIGURES = (".png", ".pdf", ".svg")
 RECORDS = (".json", ".npz")
 
 
@@ -127,13 +124,7 @@ def command(
       dynfrac orbits --map henon --x a=0.9:1.4:600 --observable x0 --plot henon.png
       dynfrac orbits --arch mlp --x lr=1:120 --steps 400 --transient 1600 --plot mlp.png
     """
-    for path, option, kinds in ((plot, "--plot", FIGURES), (out, "--out", RECORDS)):
-        if path is not None:
-            check_output(path, option)
-            if path.suffix.lower() not in kinds:
-                raise ValueError(
-                    f"{option} {path} is of no known kind; end it in {', '.join(kinds)}"
-                )
+    check_targets({"--plot": plot, "--out": out}, kinds={"--out": RECORDS})
     limits = _parse_range(y_range)
     axis = Axis.parse(x)
     hparams: dict[str, Any] = dict(parse_numbers("--set", settings))
@@ -239,7 +230,7 @@ def _edge(
 def _write(diagram: OrbitDiagram, record: dict[str, Any], path: Path) -> None:
     """Write the record as JSON, or the arrays alone."""
     if path.suffix.lower() == ".json":
-        path.write_text(json.dumps(jsonable(record), indent=2) + "\n", encoding="utf-8")
+        write_record(record, path)
         return
     names = ("values", "observed", "exponents", "stderr", "periods", "status")
     np.savez(path, **{name: getattr(diagram, name) for name in names})

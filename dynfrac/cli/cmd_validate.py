@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
 import click
 
 from dynfrac.cli.output import (
-    check_output,
     format_duration,
     format_table,
-    jsonable,
     print_json,
     progress_bar,
 )
+from dynfrac.cli.targets import check_targets, result_options, write_record
 from dynfrac.studies.reference_table import PROVENANCE, Case
 from dynfrac.studies.validation import ROUNDING, Row, Validation, choose_cases, validate
-
-FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
 
 
 @click.command()
@@ -35,12 +31,7 @@ FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
     show_default=True,
     help="Of initial tangents, bootstraps and random samples.",
 )
-@click.option(
-    "--plot", type=click.Path(path_type=Path), help="Write the figure here, .png, .pdf or .svg."
-)
-@click.option("--out", type=click.Path(path_type=Path), help="Write the JSON record here.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
-@click.option("--quiet", "-q", is_flag=True, help="Show no progress bar.")
+@result_options
 def command(
     quick: bool,
     only: tuple[str, ...],
@@ -68,19 +59,14 @@ def command(
       dynfrac validate --quick
       dynfrac validate --out validation.json --plot validation.png
     """
-    for path, option in ((plot, "--plot"), (out, "--out")):
-        if path is not None:
-            check_output(path, option)
-    if plot is not None and plot.suffix.lower() not in FIGURE_SUFFIXES:
-        raise ValueError(f"--plot {plot}: figures are written as {', '.join(FIGURE_SUFFIXES)}")
+    check_targets({"--plot": plot, "--out": out})
     cases = choose_cases(quick=quick, only=only)
     if as_list:
         _list(cases, as_json)
         return 0
     with progress_bar("validate", len(cases)) as advance:
         table = validate(quick=quick, only=only, seed=seed, on_progress=lambda case: advance(1))
-    if out is not None:
-        out.write_text(json.dumps(jsonable(table), indent=2) + "\n", encoding="utf-8")
+    write_record(table, out)
     if plot is not None:
         # Imported here: matplotlib takes longer to import than some tables take to compute.
         from dynfrac.plots.validation import validation_figure

@@ -168,7 +168,7 @@ def test_a_wrong_file_is_one_sentence_and_status_two(capsys, tmp_path, case):
         (["--window", "2", "1"], "window=(2.0, 1.0)"),
         (["--radius", "-1"], "radius=-1"),
         (["--theiler", "5000"], "theiler=5000"),
-        (["--plot", "figure.xyz"], "--plot figure.xyz is no figure"),
+        (["--plot", "figure.xyz"], "--plot figure.xyz: end the name in"),
         (["--out", "no/such/folder/record.json"], "--out"),
     ],
 )

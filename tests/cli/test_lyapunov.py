@@ -292,7 +292,7 @@ def test_statistics_and_epochs(capsys, tmp_path, monkeypatch):
         (["--map", "henon", "--steps", "0"], "0 is not in the range"),
         (["--map", "henon", "--dtype", "float16"], "float16"),
         (["--map", "henon", "--plot", "no/where.png"], "no/where.png"),
-        (["--map", "henon", "--plot", "figure.xyz"], "end its name in .png"),
+        (["--map", "henon", "--plot", "figure.xyz"], "end the name in .png"),
         (["--map", "henon", "--out", "."], "--out . is a folder"),
         (["--map", "henon", "--checkpoint", "no/where.npz"], "--checkpoint no/where.npz"),
         (["--map", "henon", "--tolerance", "0"], "--tolerance 0.0 is out of range"),
