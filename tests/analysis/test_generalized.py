@@ -198,7 +198,9 @@ def test_intervals_hold_the_dimension_of_independent_copies(q):
         (point_sets.generalized_baker, exact[q]),
         (henon, {0: 1.26, 1: 1.258, 2: 1.22}[q]),
     )
+    # With fewer points most boxes that count for order 0 are not hit: its intervals are 0.5 wide.
+    n = 20_000 if q == 0 else 10_000
     for sample, dimension in cases:
-        estimates = [generalized_dimension(sample(20_000, seed=s), q) for s in range(20)]
+        estimates = [generalized_dimension(sample(n, seed=s), q) for s in range(20)]
         assert sum(e.ci_low <= dimension <= e.ci_high for e in estimates) >= 18
         assert np.median([(e.ci_high - e.ci_low) / 2 for e in estimates]) < 0.15
