@@ -20,6 +20,13 @@ from dynfrac.cli.images import read_picture
 from dynfrac.cli.output import echo_flags, print_json, print_table
 from dynfrac.cli.targets import FIGURES, check_targets, write_record
 
+VERDICTS = {
+    "fractal": "this one is fractal",
+    "smooth": "this one is not told apart from it at that radius",
+    "open": "too little is known of this one to tell",
+}
+"""What the verdicts on a basin entropy mean."""
+
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
@@ -252,7 +259,9 @@ def _print_entropy(mixture: BasinEntropy) -> None:
     readings = {name: reading for name, reading in readings.items() if reading.has_value}
     if readings:
         _print_readings("nats", readings)
-    click.echo(f"\na smooth boundary reads {mixture.smooth:.4f} in balls: {mixture.verdict}")
+    click.echo(
+        f"\na smooth boundary reads {mixture.smooth:.4f} in balls: {VERDICTS[mixture.verdict]}"
+    )
     echo_flags(mixture.flags)
 
 
