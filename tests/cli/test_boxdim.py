@@ -112,7 +112,7 @@ def test_text_of_the_other_readings(capsys, koch):
     alpha, mixture = (f(KOCH, n_resamples=50) for f in (uncertainty_exponent, basin_entropy))
     assert f"{alpha.value:.4f}" in out and f"alpha = {2 - alpha.value:.4f}" in out
     assert f"{mixture.sb.value:.4f}" in out
-    assert mixture.verdict == "fractal" and "reads 0.4395 in balls: this one is fractal" in out
+    assert mixture.verdict == "smooth" and "0.4395 in balls: this one is not told apart" in out
     curve = box_dimension(KOCH, n_resamples=50).curve
     assert "local slope to the next" in out and f"{curve.y[3]:.6g}" in out
 
