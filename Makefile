@@ -11,7 +11,7 @@ PYTHON ?=
 
 help:
 	@echo "make demo      pictures, box dimension and exponents of real trainings, into demo/"
-	@echo "make test      the tests, a few minutes"
+	@echo "make test      the tests, a quarter of an hour"
 	@echo "make test-all  with the slow tests and the benchmarks"
 	@echo "make lint      formatting, lint and types"
 	@echo "make docs      the documentation, into docs/_build/html"
