@@ -151,15 +151,20 @@ class OrbitDiagram:
 
         The periods are those of the first settled stretch times 2, 4, 8, ... in this order, each
         between the last value before at which any period was found, and its own first one. Chaos
-        begins between the last value before any exponent is above 0.01 and the first one that is
-        `chaotic`; where there is none before, `low` is not-a-number.
+        begins between the last value before any exponent is above 0.01, or any period is none of
+        these (a window within chaos), and the first one that is `chaotic`; where there is none
+        before, `low` is not-a-number.
         """
         changes: list[Change] = []
         chaotic = np.flatnonzero(self.chaotic)
         end = int(chaotic[0]) if chaotic.size else len(self.values)
         settled = np.flatnonzero(self.periods[:end] * self.bounded[:end])
+        beyond = self.exponents > NEUTRAL
         if settled.size:
-            period = 2 * int(self.periods[settled[0]])
+            first = int(self.periods[settled[0]])
+            doublings = first * 2 ** np.arange(LONGEST.bit_length())
+            beyond |= ~np.isin(self.periods, [0, *doublings])
+            period = 2 * first
             previous = settled[0]
             for i in settled:
                 if self.periods[i] == period:
@@ -168,7 +173,7 @@ class OrbitDiagram:
                     period *= 2
                 previous = i
         if chaotic.size:
-            doubtful = np.flatnonzero(self.bounded & (self.exponents > NEUTRAL))[0]
+            doubtful = np.flatnonzero(self.bounded & beyond)[0]
             calm = np.flatnonzero(self.bounded[:doubtful])
             low = self.values[calm[-1]] if calm.size else math.nan
             changes.append(Change("chaotic", 0, float(low), float(self.values[end])))

@@ -105,6 +105,15 @@ def test_the_cascade_of_descent_on_the_double_well():
     assert sum(stretch.n for stretch in diagram.stretches) == 400
 
 
+def test_a_window_within_chaos_does_not_hide_its_onset():
+    # The fourth value lies in a window of period 24, beyond the accumulation of doublings.
+    axis = Axis("lr", 1.2990613, 1.3068836, 6, "linear")
+    diagram = orbit_diagram(CubicDescent(), axis, n_steps=2000)
+    np.testing.assert_array_equal(diagram.periods[:4], [8, 16, 32, 24])
+    onset = diagram.cascade[-1]
+    assert onset.kind == "chaotic" and onset.low < 1.3022835 < onset.high
+
+
 def test_observables():
     options = {"n_steps": 60, "n_transient": 40, "n_keep": 50}
     orbits = [iterate(Henon(), {"a": a}, n_steps=100, keep_states=True) for a in (0.3, 0.9)]
