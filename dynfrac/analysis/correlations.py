@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial.distance import pdist
 
-from dynfrac.analysis.estimates import Curve, Estimate
+from dynfrac.analysis.estimates import Z95, Curve, Estimate
 from dynfrac.analysis.pair_counts import (
     PairCounts,
     block_number,
@@ -37,7 +37,6 @@ from dynfrac.analysis.point_limits import (
 from dynfrac.analysis.scaling import Window
 from dynfrac.analysis.surrogates import phase_randomised, random_walk
 
-_Z95 = 1.959964
 """Half-width of a 95 % normal interval in standard deviations."""
 _SAMPLE = 1500
 """Points whose distances say how large the set is."""
@@ -312,7 +311,7 @@ def _separation_doubts(estimate: Estimate, null: Estimate) -> tuple[str, ...]:
     """Say so if noise with the spectrum of the orbit reads the same or less."""
     if not null.has_value:
         return ()
-    clear = _Z95 * math.hypot(estimate.stderr, null.stderr) + _SHAPE * null.value
+    clear = Z95 * math.hypot(estimate.stderr, null.stderr) + _SHAPE * null.value
     if null.value - estimate.value > clear:
         return ()
     return (

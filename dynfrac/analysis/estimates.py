@@ -13,7 +13,7 @@ from typing import Any, final
 
 import numpy as np
 
-Z95 = 1.959964
+Z95 = 1.959963984540054
 """Half-width of a 95 % normal interval in standard deviations."""
 
 
@@ -183,8 +183,7 @@ def interval_95(
     >>> interval_95(1.0, 0.0, highest=0.5)
     (0.5, 0.5)
     """
-    ends = (value - Z95 * stderr, value + Z95 * stderr)
-    low, high = (min(max(end, lowest), highest) for end in ends)
+    low, high = (min(max(value + end * stderr, lowest), highest) for end in (-Z95, Z95))
     return low, high
 
 

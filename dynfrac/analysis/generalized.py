@@ -25,7 +25,7 @@ from dynfrac.analysis.box_shares import (
     place_grid,
     share_covered,
 )
-from dynfrac.analysis.estimates import Curve, Estimate
+from dynfrac.analysis.estimates import Curve, Estimate, interval_95
 from dynfrac.analysis.pair_counts import N_BLOCKS, count_pairs
 from dynfrac.analysis.point_clouds import as_points, in_fewest_coordinates, without_outliers
 from dynfrac.analysis.point_limits import (
@@ -61,7 +61,6 @@ MIN_OCTAVES = 2.0
 
 _ROUNDING = 1e-9
 """Relative slack where lengths that are equal by construction are compared."""
-_Z95 = 1.959964
 """Half-width of a 95 % normal interval in standard deviations."""
 _FWHM = 2.354820
 """Full width at half maximum of a normal density in standard deviations."""
@@ -202,11 +201,12 @@ def generalized_dimension(
     )
     drift = _scaling_error(curve, candidates, fit, ensemble)
     stderr = math.hypot(sampling, drift, 2 * float(hidden @ form))
+    low, high = interval_95(value, stderr, lowest=0.0, highest=rows.shape[1])
     return Estimate(
         value=value,
         stderr=stderr,
-        ci_low=max(value - _Z95 * stderr, 0.0),
-        ci_high=max(min(value + _Z95 * stderr, rows.shape[1]), value),
+        ci_low=low,
+        ci_high=high,
         method=METHOD,
         n_runs=n,
         window=fit.window,

@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 from numpy.typing import ArrayLike
 
-Z95 = 1.959963984540054
+from dynfrac.analysis.estimates import Z95
 
 N_RESAMPLES = 1000
 """Bootstrap resamples behind the interval."""

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dynfrac.analysis.estimates import Curve, Estimate
-from dynfrac.analysis.kaplan_yorke import Z95
+from dynfrac.analysis.estimates import Curve, Estimate, interval_95
 from dynfrac.analysis.spectra import LyapunovSpectrum, summarise
 from dynfrac.analysis.stopping import Tolerance
 from dynfrac.orbits.checkpoints import Checkpoint
@@ -208,14 +207,15 @@ def max_lyapunov(
     if spectrum.status == Status.NOT_FINITE:
         return Estimate.missing("max_lyapunov", n, flags, curve)
     value, error = float(spectrum.exponents[0]), float(spectrum.stderr[0])
+    low, high = interval_95(value, error)
     first, stop = spectrum.step_range
     if spectrum.verdict != "chaotic":
         flags = (*flags, f"the orbit is no chaotic one; verdict: {spectrum.verdict}")
     return Estimate(
         value=value,
         stderr=error,
-        ci_low=value - Z95 * error,
-        ci_high=value + Z95 * error,
+        ci_low=low,
+        ci_high=high,
         method="max_lyapunov",
         n_runs=n,
         window=(float(first), float(stop - 1)),

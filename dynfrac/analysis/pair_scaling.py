@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from dynfrac.analysis.estimates import Curve, Estimate
+from dynfrac.analysis.estimates import Curve, Estimate, interval_95
 from dynfrac.analysis.pair_counts import PairCounts
 from dynfrac.analysis.scaling import (
     Fit,
@@ -34,7 +34,6 @@ MIN_OCTAVES = 2.0
 MIN_SHARE = 0.5
 """Shortest window that the data may choose, as a share of all that can be fitted in octaves."""
 
-_Z95 = 1.959964
 """Half-width of a 95 % normal interval in standard deviations."""
 _FWHM = 2.354820
 """Full width at half maximum of a normal density in standard deviations."""
@@ -89,15 +88,16 @@ def fit_counts(
     value = max(fit.slope, 0.0)  # C(r) never falls, but what is level is level up to rounding
     drift = _scaling_error(counts, candidates, fit, ensemble)
     stderr = math.hypot(_sampling_error(counts, resampled, fit), drift)
+    # No set in d coordinates has a dimension above d, even if its slope is.
+    low, high = interval_95(value, stderr, lowest=0.0, highest=n_coordinates)
     flags = scaling_flags(fit, ensemble if ensemble.n_points else None)
     if drift > _LARGE_DRIFT and not any("single scaling region" in flag for flag in flags):
         flags += (f"no single scaling region: other radii change the slope by {drift:.2f}",)
     return Estimate(
         value=value,
         stderr=stderr,
-        ci_low=max(value - _Z95 * stderr, 0.0),
-        # No set in d coordinates has a dimension above d, even if its slope is.
-        ci_high=max(min(value + _Z95 * stderr, n_coordinates), value),
+        ci_low=low,
+        ci_high=high,
         method=METHOD,
         n_runs=n,
         window=fit.window,

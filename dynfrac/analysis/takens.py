@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dynfrac.analysis.estimates import Curve, Estimate
+from dynfrac.analysis.estimates import Curve, Estimate, interval_95
 from dynfrac.analysis.pair_counts import (
     RADII_PER_OCTAVE,
     block_number,
@@ -33,7 +33,6 @@ METHOD = "Takens estimator"
 MIN_PAIRS = 100
 """Fewest pairs below r0."""
 
-_Z95 = 1.959964
 """Half-width of a 95 % normal interval in standard deviations."""
 _LARGE_DRIFT = 0.2
 """Change of the estimate with r0 beyond which one number does not describe a set."""
@@ -163,11 +162,12 @@ def takens_dimension(
     elif drift > _LARGE_DRIFT:
         flags += (f"no single scaling region: smaller r0 change D2(r0) by {drift:.2f}",)
     stderr = math.hypot(float(errors[np.count_nonzero(known[:at_limit])]), drift)
+    low, high = interval_95(value, stderr, lowest=0.0, highest=rows.shape[1])
     return Estimate(
         value=value,
         stderr=stderr,
-        ci_low=max(value - _Z95 * stderr, 0.0),
-        ci_high=max(min(value + _Z95 * stderr, rows.shape[1]), value),
+        ci_low=low,
+        ci_high=high,
         method=METHOD,
         n_runs=n,
         window=(float(ladder[0]), limit),

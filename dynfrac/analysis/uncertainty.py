@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dynfrac.analysis.bit_rows import count_by_tile, pack_rows, shift_rows
+from dynfrac.analysis.boxes import MIN_SIDE
 from dynfrac.analysis.coverings import box_sizes
 from dynfrac.analysis.estimates import Curve, Estimate, interval_95
 from dynfrac.analysis.labels import as_labels, label_codes
@@ -32,8 +33,6 @@ from dynfrac.analysis.scaling import (
 )
 
 METHOD = "uncertainty exponent"
-MIN_SIDE = {1: 256, 2: 32, 3: 32}
-"""Shortest side of the labels, by the number of axes."""
 MIN_PAIRS = 60
 """Fewest pairs that must disagree at the smallest distance."""
 MAX_FRACTION = 0.1

@@ -179,11 +179,10 @@ def draw_takens(axes: Axes, takens: Estimate) -> Axes:
     axes.fill_between(x, y - 2 * stderr, y + 2 * stderr, color=_DATA, alpha=0.2, linewidth=0)
     axes.plot(x, y, color=_DATA, linewidth=1.2)
     if _has_window(takens):
-        error = [[takens.value - takens.ci_low], [takens.ci_high - takens.value]]
         axes.errorbar(
             [takens.window[1]],
             [takens.value],
-            yerr=error,
+            yerr=_whiskers(takens),
             fmt="o",
             markersize=4,
             color=_FIT,
@@ -210,8 +209,8 @@ def draw_spectrum(axes: Axes, dimensions: Mapping[float, Estimate]) -> Axes:
     """
     known = {q: reading for q, reading in dimensions.items() if reading.has_value}
     for q, reading in known.items():
-        error = [[reading.value - reading.ci_low], [reading.ci_high - reading.value]]
-        axes.errorbar([q], [reading.value], yerr=error, fmt="o", markersize=4, color=_DATA)
+        whiskers = _whiskers(reading)
+        axes.errorbar([q], [reading.value], yerr=whiskers, fmt="o", markersize=4, color=_DATA)
     axes.set_xticks(list(dimensions))
     axes.margins(x=0.15)
     axes.set(xlabel="order q", ylabel="D_q")
@@ -219,6 +218,12 @@ def draw_spectrum(axes: Axes, dimensions: Mapping[float, Estimate]) -> Axes:
         axes.text(0.5, 0.5, "no value", transform=axes.transAxes, ha="center", va="center")
     _tidy_linear(axes)
     return axes
+
+
+def _whiskers(estimate: Estimate) -> list[list[float]]:
+    """Return the lengths of an error bar; a value can lie beyond an interval cut at d."""
+    below, above = estimate.value - estimate.ci_low, estimate.ci_high - estimate.value
+    return [[max(below, 0.0)], [max(above, 0.0)]]
 
 
 def _has_window(estimate: Estimate) -> bool:

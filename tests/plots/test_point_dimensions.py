@@ -1,5 +1,7 @@
 """The figure of point dimensions says what the estimates say."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -56,4 +58,14 @@ def test_a_converged_orbit_is_drawn():
         correlation_dimension(still),
         takens=takens_dimension(still),
         dimensions={0: generalized_dimension(still)},
+    ).draw_without_rendering()
+
+
+def test_a_value_beyond_its_interval_is_drawn():
+    # A point estimate above the number of coordinates has an interval that ends there.
+    estimate = dataclasses.replace(ESTIMATE, value=2.05, stderr=0.01, ci_low=2.0, ci_high=2.0)
+    point_dimension_figure(
+        estimate,
+        takens=dataclasses.replace(estimate, curve=ESTIMATE.curve),
+        dimensions={0: estimate},
     ).draw_without_rendering()
