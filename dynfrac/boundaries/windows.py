@@ -297,12 +297,12 @@ class RayWindow:
             return "no ray met a boundary: all labels along them are the same", *nothing
         if oracle.left < len(met) * self.halvings:
             return ended, *nothing
-        ends = [
+        inside, outside = (
             np.clip(origin + (reached[met] - back)[:, None] * steps[met], 0.0, 1.0)
             for back in (1, 0)
-        ]
+        )
         labels = np.full(len(met), label)
-        inside, outside = bisect_segments(oracle, *ends, labels, halvings=self.halvings)
+        inside, outside = bisect_segments(oracle, inside, outside, labels, halvings=self.halvings)
         return "", met, (inside + outside) / 2
 
     def _frame(
@@ -315,8 +315,8 @@ class RayWindow:
             low = min(max(middle - share / 2, 0.0), 1.0 - share)
             if abs(low - (middle - share / 2)) > _ROUNDING:
                 shifted.append(axis.name)
-            ends = axis.values(np.array([low, low + share])).tolist()
-            axes.append(Axis(axis.name, *ends, axis.n, axis.scale))
+            start, end = axis.values(np.array([low, low + share]))
+            axes.append(Axis(axis.name, start, end, axis.n, axis.scale))
         return tuple(axes), shifted
 
 
