@@ -66,6 +66,7 @@ from dynfrac.systems.interval_maps import (
 )
 from dynfrac.systems.optimizers import MEANINGS
 from dynfrac.systems.published import published_map
+from dynfrac.systems.quadratic_nulls import group_descent
 from dynfrac.systems.recipes import TRAINING_ARGUMENTS, choose_sizes, training_map
 from dynfrac.systems.training import TrainingMap
 
@@ -116,6 +117,7 @@ _MAPS: dict[str, tuple[Factory, str]] = {
     "cantor-curve": (CantorCurve, "a Cantor set times a curve, a border of known dimension"),
     "gd-quadratic": (_quadratic_descent, "gradient descent or heavy ball on a quadratic"),
     "gd-cubic": (CubicDescent, "gradient descent on the double well (w^2 - 1)^2 / 4"),
+    "gd-two-rates": (group_descent, "gradient descent on a quadratic, two rates, a smooth border"),
     "gd-ripple": (RippleDescent, "gradient descent on x^2 (1 + eps cos(2 pi x / lam))"),
 }
 
