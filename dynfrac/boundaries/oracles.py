@@ -3,20 +3,25 @@
 Estimators of this room see the window as the unit cube. An oracle turns a position in it into
 values of hyperparameters, asks a map or a function for the labels there, and keeps count. The
 budget is a hard cap: asking for more is an error of the estimator, not of its user.
+
+Long requests are answered in slices of a few seconds. After each, the answers are in the journal,
+if there is one, and whoever asked hears of the progress, which is where Ctrl-C takes effect.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 
-from dynfrac.orbits.axes import Axis, check_axes
-from dynfrac.orbits.criteria import AbstractRule
-from dynfrac.orbits.evaluator import Evaluator
-from dynfrac.systems.abstract import AbstractMap
+from dynfrac.boundaries.journals import Answers, Journal, Pace, answer_in_slices
+from dynfrac.orbits.axes import WHOLE, Axis, check_axes
+from dynfrac.orbits.evaluator import Evaluator, pool_runs
+from dynfrac.orbits.outcomes import Status
+from dynfrac.orbits.rules import AbstractRule
+from dynfrac.systems.abstract import AbstractMap, resolve_hparams
 from dynfrac.systems.numerics import hparam_dtype
 
 Labels = Callable[[np.ndarray], Any]
@@ -24,6 +29,25 @@ Labels = Callable[[np.ndarray], Any]
 MAX_AXES = 3
 RESOLUTION = 2.0**10
 """Neighbouring points differ by at least so many units in the last place of each hyperparameter."""
+
+_FIRST_RUNS = 64
+"""Runs of the first slice, whose speed is not known; fewer where few go side by side."""
+_FIRST_LABELS, _MOST_LABELS = 256, 2**20
+_POOLS = 16
+
+
+class Asked(NamedTuple):
+    """A request and its answers.
+
+    Attributes
+    ----------
+    positions : (N, d) float array
+    answers : (N,) int array
+        Codes of `Status` if a map was asked, else labels.
+    """
+
+    positions: np.ndarray
+    answers: np.ndarray
 
 
 @final
@@ -38,14 +62,26 @@ class Oracle:
         One to three.
     budget : int
         Most labels that may be asked for.
-    n_steps, hparams, rule, dtype, lanes
+    n_steps, every, hparams, rule, dtype, lanes
         Of a map, as in `dynfrac.evaluate`; a callable takes none of them.
+    journal : Journal, optional
+        Answers what it has, and is handed the rest.
+    keep : bool, default False
+        Whether all that is asked is kept in `asked`.
+    nudge : bool, default False
+        Whether every hyperparameter, fixed ones and those of the axes alike, is multiplied by 1 +
+        2^-52 (2^-23 in float32) before the target sees it. Those that count are left alone, and so
+        are those at the upper end of their range.
+    on_progress : callable, optional
+        Called with the number of labels used so far, every few seconds.
 
     Attributes
     ----------
     n_axes : int
     budget, used : int
         Labels that may be asked for in all, and that were.
+    asked : list of Asked
+        Requests in their order, if they are kept.
 
     Raises
     ------
@@ -60,18 +96,29 @@ class Oracle:
         *,
         budget: int,
         n_steps: int | None = None,
+        every: int = 1,
         hparams: Mapping[str, float] | None = None,
         rule: str | AbstractRule | None = None,
         dtype: str | None = None,
         lanes: int | None = None,
+        journal: Journal | None = None,
+        keep: bool = False,
+        nudge: bool = False,
+        on_progress: Callable[[int], None] | None = None,
     ) -> None:
         self._axes = tuple(axes)
         _check_window(self._axes)
         self.n_axes = len(self._axes)
         self.budget = budget
         self.used = 0
+        self.asked: list[Asked] = []
+        self._keep = keep
+        self._journal = journal
+        self._on_progress = on_progress
         self._real = np.dtype(np.float64)
+        self._kind = "nudged labels" if nudge else "labels"
         given = {"n_steps": n_steps, "hparams": hparams, "rule": rule, "dtype": dtype}
+        self.is_map = isinstance(target, AbstractMap)
         if isinstance(target, AbstractMap):
             if n_steps is None:
                 raise ValueError("n_steps=None does not say how long a run is; pass a number")
@@ -79,14 +126,26 @@ class Oracle:
             for axis in self._axes:
                 if axis.name in (hparams or {}):
                     raise ValueError(f"{axis.name} is an axis and is set as well; drop one of them")
-            evaluator = Evaluator(target, n_steps=n_steps, rule=rule, dtype=dtype, lanes=lanes)
+            evaluator = Evaluator(
+                target, n_steps=n_steps, every=every, rule=rule, dtype=dtype, lanes=lanes
+            )
             self._real = np.dtype(hparam_dtype(evaluator.real))
-            self._labels: Labels = _map_labels(evaluator, self._axes, dict(hparams or {}))
+            self._kind += f" after {n_steps} steps"
+            self._answers = _map_answers(
+                evaluator, self._axes, dict(hparams or {}), self._real if nudge else None
+            )
+            self._pace = Pace(
+                min(_FIRST_RUNS, 4 * evaluator.lanes) if evaluator.lanes < 256 else evaluator.lanes,
+                _POOLS * pool_runs(target, evaluator.lanes),
+            )
         else:
+            if every != 1:
+                given["every"] = every
             for name, value in given.items():
                 if value is not None:
                     raise ValueError(f"{name}={value!r} means nothing to a function; leave it out")
-            self._labels = target
+            self._answers = _function_answers(target, nudge=nudge)
+            self._pace = Pace(_FIRST_LABELS, _MOST_LABELS)
 
     @property
     def left(self) -> int:
@@ -110,11 +169,13 @@ class Oracle:
         Returns
         -------
         (N,) int array
+            Of a map 1 where the run converged by its rule, else 0.
 
         Raises
         ------
         ValueError
-            If a function does not return N whole numbers.
+            If a function does not return N whole numbers, or a journal has answers to something
+            else.
         RuntimeError
             If this is more than what is left of the budget.
         """
@@ -124,14 +185,23 @@ class Oracle:
         columns = [
             axis.values(column) for axis, column in zip(self._axes, positions.T, strict=True)
         ]
-        labels = np.asarray(self._labels(np.stack(columns, axis=1)))
-        if labels.shape != (n,) or labels.dtype.kind not in "biu":
-            raise ValueError(
-                f"labels(points) returned {labels.dtype}{list(labels.shape)} for {n} points; "
-                f"return {n} integers"
-            )
-        self.used += n
-        return labels.astype(np.int64)
+        points = np.stack(columns, axis=1)
+        parts = []
+        for part in answer_in_slices(
+            self._kind, points, self._answers, pace=self._pace, journal=self._journal
+        ):
+            parts.append(part["answers"])
+            self.used += len(parts[-1])
+            if self._on_progress is not None:
+                self._on_progress(self.used)
+        answers = np.concatenate(parts).astype(np.int64) if parts else np.empty(0, np.int64)
+        if self._keep:
+            self.asked.append(Asked(np.array(positions), answers))
+        return self.labels_of(answers)
+
+    def labels_of(self, answers: np.ndarray) -> np.ndarray:
+        """Return the labels that answers mean."""
+        return (answers == Status.CONVERGED).astype(np.int64) if self.is_map else answers
 
 
 def _check_window(axes: Sequence[Axis]) -> None:
@@ -145,14 +215,54 @@ def _check_window(axes: Sequence[Axis]) -> None:
             )
 
 
-def _map_labels(evaluator: Evaluator, axes: Sequence[Axis], hparams: dict[str, float]) -> Labels:
-    """Return a function that evaluates a map at points and gives 1 to the runs that converged."""
+def _map_answers(
+    evaluator: Evaluator,
+    axes: Sequence[Axis],
+    hparams: dict[str, float],
+    nudged: np.dtype | None,
+) -> Callable[[np.ndarray], Answers]:
+    """Return a function that evaluates a map at points and gives the outcome of every run."""
 
-    def labels(points: np.ndarray) -> np.ndarray:
+    def answer(points: np.ndarray) -> Answers:
         columns = {axis.name: column for axis, column in zip(axes, points.T, strict=True)}
-        return evaluator({**hparams, **columns}).labels
+        values: dict[str, Any] = {**hparams, **columns}
+        if nudged is not None:
+            values = _nudged(evaluator.map_, values, nudged)
+        return {"answers": evaluator(values).status}
 
-    return labels
+    return answer
+
+
+def _function_answers(labels: Labels, *, nudge: bool) -> Callable[[np.ndarray], Answers]:
+    """Return a function that asks another one for labels and checks that they are labels."""
+
+    def answer(points: np.ndarray) -> Answers:
+        if nudge:
+            points = points * (1 + np.finfo(points.dtype).eps)
+        found = np.asarray(labels(points))
+        if found.shape != (len(points),) or found.dtype.kind not in "biu":
+            raise ValueError(
+                f"labels(points) returned {found.dtype}{list(found.shape)} for {len(points)} "
+                f"points; return {len(points)} integers"
+            )
+        return {"answers": found}
+
+    return answer
+
+
+def _nudged(map_: AbstractMap, values: Mapping[str, Any], real: np.dtype) -> dict[str, Any]:
+    """Multiply all hyperparameters by the next number after 1, in the type they are used in."""
+    limits = getattr(map_, "ranges", {})
+    moved: dict[str, Any] = {}
+    for name, value in resolve_hparams(map_, values).items():
+        if name in WHOLE:
+            moved[name] = value
+            continue
+        before = np.asarray(value, real)
+        after = before * (1 + np.finfo(real).eps)
+        high = limits.get(name, (-math.inf, math.inf))[1]
+        moved[name] = np.where(after <= high, after, before)
+    return moved
 
 
 def _steepness(axis: Axis) -> float:
