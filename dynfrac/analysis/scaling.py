@@ -37,6 +37,9 @@ _WIDE_SPREAD = 0.1
 _FWHM = 2.354820
 """Full width at half maximum of a normal density in standard deviations."""
 
+_NEWTON_STEPS = 40
+_TINY = 1e-300
+
 Window = tuple[float, float]
 
 
@@ -197,6 +200,65 @@ def fit_window(
     intercept = float(np.average(remainder, weights=share))
     residual = math.sqrt(np.average((remainder - intercept) ** 2, weights=share))
     return Fit(slope, intercept, residual, ends, n_points)
+
+
+def fit_counts(
+    x: ArrayLike, rates: ArrayLike, exposures: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit power laws to rates that are known from counts, few or none of them at some scales.
+
+    Parameters
+    ----------
+    x : (S,) float array
+        Scales, positive.
+    rates : (..., S) float array
+        Counts over `exposures`, at least 0.
+    exposures : (S,) float array
+        What one unit of rate would have counted, such as the number of trials.
+
+    Returns
+    -------
+    slopes, intercepts : (...) float arrays
+        Of `ln rate` against `ln x`; not-a-number where fewer than two scales counted anything.
+
+    Notes
+    -----
+    Maximum likelihood of Poisson counts with a logarithmic link (McCullagh and Nelder, Generalized
+    Linear Models, 1989, chapter 6), by Newton's method. A least-squares line through logarithms
+    has no use for a scale that counted nothing, and dropping it biases the slope; here it counts.
+
+    Examples
+    --------
+    >>> slope, _ = fit_counts([1.0, 2.0, 4.0], [0.0, 2.0, 8.0], [1.0, 1.0, 1.0])
+    >>> round(float(slope), 2)
+    2.49
+    """
+    log_x = np.log(np.asarray(x, dtype=np.float64))
+    counts = np.asarray(rates, dtype=np.float64) * exposures
+    weights = np.asarray(exposures, dtype=np.float64)
+    total = counts.sum(axis=-1)
+    known = (counts > 0).sum(axis=-1) >= 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        centre = (counts @ log_x / total)[..., None]
+    u = log_x - np.where(known[..., None], centre, 0.0)
+    # The best level at a given slope is known, which leaves a convex function of the slope alone.
+    with np.errstate(divide="ignore"):
+        log_weights = np.log(weights)
+    slopes = np.zeros(total.shape)
+    for _ in range(_NEWTON_STEPS):
+        powers = log_weights + slopes[..., None] * u
+        mass = np.exp(powers - powers.max(axis=-1, keepdims=True))
+        mass /= mass.sum(axis=-1, keepdims=True)
+        mean = np.sum(mass * u, axis=-1)
+        variance = np.sum(mass * (u - mean[..., None]) ** 2, axis=-1)
+        # The counts' own mean of u is 0 by the choice of the centre.
+        slopes = slopes - np.clip(mean / np.maximum(variance, _TINY), -1.0, 1.0)
+    powers = log_weights + slopes[..., None] * u
+    top = powers.max(axis=-1)
+    log_mass = top + np.log(np.exp(powers - top[..., None]).sum(axis=-1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        levels = np.log(total) - log_mass - slopes * centre[..., 0]
+    return np.where(known, slopes, math.nan), np.where(known, levels, math.nan)
 
 
 def fit_ensemble(

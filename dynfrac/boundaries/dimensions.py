@@ -74,7 +74,7 @@ def boundary_dimension(
     >>> def inside(points):
     ...     return (points**2).sum(axis=1) < 1
     >>> axes = [Axis("x", -2.0, 2.0), Axis("y", -2.0, 2.0)]
-    >>> estimate = boundary_dimension(inside, axes, budget=20_000)
+    >>> estimate = boundary_dimension(inside, axes, budget=40_000)
     >>> round(float(estimate), 1)
     1.0
     """

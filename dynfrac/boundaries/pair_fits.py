@@ -1,8 +1,9 @@
-"""From pairs to a dimension: weighted fits of the fraction that disagrees, with bootstrap errors.
+"""From pairs to a dimension: fits of the fraction that disagrees, with bootstrap errors.
 
-All labels of one centre go into several distances at once, so fractions at different distances are
-correlated, and the textbook error of a weighted line is 10 to 30 % too small. The bootstrap
-resamples centres.
+The fit is that of counts (`dynfrac.analysis.scaling.fit_counts`), so that distances with a handful
+of disagreeing pairs, or with none, say what they know. All labels of one centre go into several
+distances at once, so fractions at different distances are correlated, and the textbook error is 10
+to 30 % too small. The bootstrap resamples centres.
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ import math
 import numpy as np
 
 from dynfrac.analysis.estimates import Curve, Estimate, interval_95
-from dynfrac.analysis.scaling import fit_window, slope_weights
+from dynfrac.analysis.scaling import fit_counts
+from dynfrac.boundaries.pair_plans import MAX_FRACTION, MIN_SCALES
 from dynfrac.boundaries.pairs import Pairs
 
 METHOD = "stratified pairs"
 N_RESAMPLES = 400
-MIN_HITS = 10
-"""Disagreeing pairs without which a distance is not fitted."""
-MIN_SCALES = 4
-MAX_FRACTION = 0.1
-"""Where more pairs than this disagree, f bends towards what unrelated points read."""
+MIN_HITS = 3
+"""Disagreeing pairs without which a distance ends the fit."""
+LEAST_HITS = 30
+"""Disagreeing pairs without which there is no fit at all."""
+FEW_HITS = 60
+"""Disagreeing pairs below which a fit is flagged."""
 
 _FLAT = 0.05
 _BENT = 0.15
@@ -74,24 +77,21 @@ def dimension_estimate(pairs: Pairs, *, seed: int) -> Estimate:
     curve = fraction_curve(pairs, resampled)
     hits = pairs.counts()[0][0].sum(axis=0)
     used, flags = _choose_scales(pairs, hits)
-    if len(used) < MIN_SCALES:
+    n_hits = int(hits[used].sum())
+    if len(used) < MIN_SCALES or n_hits < LEAST_HITS:
         reason = (
             "no boundary was met: all labels that were asked for are the same"
             if not hits.any()
-            else f"only {len(used)} distances have {MIN_HITS} disagreeing pairs or more; at least "
+            else f"only {n_hits} pairs disagree, at {len(used)} distances; {LEAST_HITS} at "
             f"{MIN_SCALES} are needed: raise the budget"
         )
         return Estimate.missing(METHOD, pairs.n_labels, (reason, *flags), curve)
-    x, y = pairs.scales[used][::-1], pairs.fractions()[0][used][::-1]
-    # A resample can miss every hit of a distance; it then has no slope.
-    drawn = resampled[:, used[::-1]]
-    logs = np.log(drawn[(drawn > 0).all(axis=1)])
-    weights = hits[used][::-1]
-    window = (float(x[0]), float(x[-1]))
-    fit = fit_window(x, y, window, weights=weights)
-    sampling = float((logs @ slope_weights(x, window, weights=weights)).std())
-    stderr = math.hypot(sampling, _drift(x, y, fit.slope) / 2)
-    value = pairs.n_axes - fit.slope
+    x, y = pairs.scales[used], pairs.fractions()[0][used]
+    exposures = _exposures(pairs, used)
+    alpha = float(fit_counts(x, y, exposures)[0])
+    sampling = float(np.nanstd(fit_counts(x, resampled[:, used], exposures)[0]))
+    stderr = math.hypot(sampling, _drift(x, y, exposures, alpha) / 2)
+    value = pairs.n_axes - alpha
     low, high = interval_95(value, stderr, lowest=0.0, highest=float(pairs.n_axes))
     return Estimate(
         value=value,
@@ -100,9 +100,9 @@ def dimension_estimate(pairs: Pairs, *, seed: int) -> Estimate:
         ci_high=high,
         method=METHOD,
         n_runs=pairs.n_labels,
-        window=window,
+        window=(float(x[-1]), float(x[0])),
         curve=curve,
-        flags=flags + _doubts(pairs, fit.slope, stderr, x, y, weights),
+        flags=flags + _doubts(pairs, used, alpha, stderr, resampled),
     )
 
 
@@ -115,86 +115,111 @@ def scale_dimensions(pairs: Pairs, *, seed: int, octaves: int = 2) -> Curve:
     seed : int
         Of the bootstrap.
     octaves : int
-        Width of the window of each slope.
+        Least width of the window of each slope. It is more where not every octave was measured.
 
     Returns
     -------
     Curve
-        `x` the geometric middle of each window, `y` N minus its slope, `stderr` by bootstrap.
-        Neighbouring values share pairs.
+        `x` the geometric middle of each window, ascending, `y` N minus its slope, `stderr` by
+        bootstrap. Neighbouring values share pairs. Empty if there are too few.
     """
     resampled = resample(pairs, seed=seed)
     hits = pairs.counts()[0][0].sum(axis=0)
     fractions = pairs.fractions()[0]
-    first = np.flatnonzero(
-        (hits[:-octaves] >= MIN_HITS)
-        & (hits[octaves:] >= MIN_HITS)
-        & np.isfinite(fractions[:-octaves] * fractions[octaves:])
-    )[::-1]
-    last = first + octaves
-    step = octaves * math.log(2)
+    known = np.flatnonzero((hits >= MIN_HITS) & np.isfinite(fractions))
+    # From each distance to the next that is far enough below it.
+    after = np.searchsorted(known, known + octaves)
+    first, last = known[after < len(known)][::-1], known[after[after < len(known)]][::-1]
+    steps = np.log(pairs.scales[first] / pairs.scales[last])
     with np.errstate(divide="ignore", invalid="ignore"):
-        drawn = np.log(resampled[:, first] / resampled[:, last]) / step
+        drawn = np.log(resampled[:, first] / resampled[:, last]) / steps
     drawn[~np.isfinite(drawn)] = math.nan
-    slopes = np.log(fractions[first] / fractions[last]) / step
+    slopes = np.log(fractions[first] / fractions[last]) / steps
     middles = np.sqrt(pairs.scales[first] * pairs.scales[last])
     return Curve(middles, pairs.n_axes - slopes, np.nanstd(drawn, axis=0))
 
 
 def _choose_scales(pairs: Pairs, hits: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return the distances to fit, and what is doubtful about them."""
+    """Return the distances to fit, descending, and what is doubtful about them."""
     fractions = pairs.fractions()[0]
-    known = (hits >= MIN_HITS) & np.isfinite(fractions)
-    small = known & (fractions <= MAX_FRACTION)
-    if small.sum() >= MIN_SCALES:
+    enough = np.flatnonzero(hits >= MIN_HITS)
+    asked = np.isfinite(fractions)
+    if len(enough):
+        asked[enough[-1] + 1 :] = False
+    small = asked & (fractions <= MAX_FRACTION)
+    if small.sum() >= MIN_SCALES or asked.sum() < MIN_SCALES:
         return np.flatnonzero(small), ()
-    if known.sum() < MIN_SCALES:
-        return np.flatnonzero(known), ()
-    share = float(np.min(fractions[known]))
-    return np.flatnonzero(known), (
+    share = float(np.min(fractions[asked]))
+    return np.flatnonzero(asked), (
         f"{share:.0%} of the pairs disagree even at the smallest distance: the boundary is not "
         "resolved, or fills the window",
     )
 
 
-def _drift(x: np.ndarray, y: np.ndarray, slope: float) -> float:
+def _exposures(pairs: Pairs, used: np.ndarray) -> np.ndarray:
+    """Return what f is multiplied by to give the number of disagreeing pairs.
+
+    Where none disagreed, the number of pairs stands in, scaled as at the other distances.
+    """
+    hits, asked = (counts[0].sum(axis=0)[used] for counts in pairs.counts())
+    fractions = pairs.fractions()[0][used]
+    worth = fractions.sum() / (hits / asked).sum()
+    return np.where(hits > 0, hits / np.where(hits > 0, fractions, 1.0), asked / worth)
+
+
+def _drift(x: np.ndarray, y: np.ndarray, exposures: np.ndarray, alpha: float) -> float:
     """Return the larger change of the slope when the smallest or the largest distance is left out.
 
     f bends at large distances, and what is beyond the resolution of the labels shows at small ones.
     """
-    ends = ((x[1], x[-1]), (x[0], x[-2]))
-    changes = [abs(fit_window(x, y, end).slope - slope) for end in ends]
+    ends = slice(1, None), slice(None, -1)
+    changes = [abs(float(fit_counts(x[end], y[end], exposures[end])[0]) - alpha) for end in ends]
     return max((change for change in changes if math.isfinite(change)), default=0.0)
 
 
 def _doubts(
-    pairs: Pairs,
-    alpha: float,
-    stderr: float,
-    x: np.ndarray,
-    y: np.ndarray,
-    weights: np.ndarray,
+    pairs: Pairs, used: np.ndarray, alpha: float, stderr: float, resampled: np.ndarray
 ) -> tuple[str, ...]:
     """Say what is doubtful about a fit."""
     flags = []
-    if math.log2(x[-1] / x[0]) < 2:
+    x = pairs.scales[used]
+    n_hits = int(pairs.counts()[0][0].sum(axis=0)[used].sum())
+    if n_hits < FEW_HITS:
+        flags.append(
+            f"the fit rests on {n_hits} disagreeing pairs: a larger budget would tell more"
+        )
+    if math.log2(x[0] / x[-1]) < 2:
         flags.append("fit covers less than two octaves")
     if alpha < max(_FLAT, 2 * stderr):
         flags.append(
             "the fraction of disagreeing pairs hardly falls with their distance: labels are "
             "riddled, chaotic or arithmetic noise at these scales, and the dimension says no more"
         )
-    half = len(x) // 2
-    if half >= MIN_SCALES:
-        slopes = [
-            fit_window(x[part], y[part], (x[part][0], x[part][-1]), weights=weights[part])
-            for part in (slice(None, half), slice(half, None))
-        ]
-        difference = abs(slopes[0].slope - slopes[1].slope)
-        if difference > max(_BENT, 4 * stderr):
-            flags.append(
-                f"no single scaling region: the dimension is {pairs.n_axes - slopes[0].slope:.2f} "
-                f"at the smaller half of the scales and {pairs.n_axes - slopes[1].slope:.2f} at "
-                "the larger"
-            )
+    bend = _sharpest_bend(pairs, used, resampled)
+    if bend is not None:
+        scale, above, below = bend
+        flags.append(
+            f"no single scaling region: the dimension is {pairs.n_axes - above:.2f} above "
+            f"{scale:.2g} of the window and {pairs.n_axes - below:.2f} below"
+        )
     return tuple(flags)
+
+
+def _sharpest_bend(
+    pairs: Pairs, used: np.ndarray, resampled: np.ndarray
+) -> tuple[float, float, float] | None:
+    """Return where f bends most, and the slopes above and below, unless it is straight."""
+    x, y = pairs.scales[used], pairs.fractions()[0][used]
+    exposures = _exposures(pairs, used)
+    sharpest, found = 4.0, None
+    for cut in range(MIN_SCALES - 1, len(used) - MIN_SCALES + 1):
+        parts = slice(None, cut + 1), slice(cut, None)
+        slopes = [float(fit_counts(x[part], y[part], exposures[part])[0]) for part in parts]
+        drawn = [
+            fit_counts(x[part], resampled[:, used[part]], exposures[part])[0] for part in parts
+        ]
+        spread = max(float(np.nanstd(drawn[0] - drawn[1])), 1e-12)
+        difference = abs(slopes[0] - slopes[1])
+        if difference > _BENT and difference / spread > sharpest:
+            sharpest, found = difference / spread, (float(x[cut]), *slopes)
+    return found

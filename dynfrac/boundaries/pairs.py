@@ -22,14 +22,18 @@ import numpy as np
 from scipy.ndimage import binary_dilation
 
 from dynfrac.boundaries.oracles import Oracle
-from dynfrac.boundaries.pair_plans import MIN_SCALES, SMALLEST_ROUND, first_plan, next_plan
+from dynfrac.boundaries.pair_plans import SMALLEST_ROUND, first_plan, next_plan
 
-LARGEST = 2.0**-5
+LARGEST = 2.0**-4
 """Largest distance, in units of the window."""
+LARGE_BUDGET = 16_000
+"""From here on the distances start an octave lower, farther from the shape of the window."""
 SHARES = (0.55, 0.2, 0.25)
 """Of the centres: in cells that the boundary crosses, around them, elsewhere."""
 PILOT_SHARE = 0.1
-"""Of the budget."""
+"""Of the budget; of a small one up to a quarter, for 256 nodes."""
+MIN_OCTAVES = 8
+"""Fewest octaves that the window must have room for."""
 PILOT_SIDES = {1: 1024, 2: 64, 3: 16}
 """Most cells of the pilot along an axis, by the number of axes."""
 
@@ -144,7 +148,7 @@ def draw_pairs(
     """
     rng = np.random.default_rng(seed)
     octaves = math.floor(math.log2(LARGEST / oracle.finest))
-    if octaves < MIN_SCALES:
+    if octaves < MIN_OCTAVES:
         raise ValueError(
             f"only {max(octaves, 0)} octaves lie between {LARGEST:g} of the window and the "
             "precision of its hyperparameters; widen the window, or compute in float64"
@@ -152,7 +156,8 @@ def draw_pairs(
     scales = LARGEST * 2.0 ** -np.arange(octaves + 1)
     cells, volumes, side = _pilot(oracle)
     rounds: list[Round] = []
-    plan = first_plan(len(scales), oracle.left)
+    first = 1 if oracle.budget >= LARGE_BUDGET else 0
+    plan = first_plan(len(scales), first, oracle.left)
     while plan.n_centres:
         n = min(plan.n_centres, oracle.left // (len(plan.columns) + 1))
         if n < min(plan.n_centres, SMALLEST_ROUND):
@@ -161,17 +166,18 @@ def draw_pairs(
         rounds.append(part)
         if on_progress is not None:
             on_progress(oracle.used)
-        plan = next_plan(plan, part.hits, oracle.left)
+        pairs = Pairs(scales, volumes, tuple(rounds), oracle.used, oracle.n_axes)
+        plan = next_plan(plan, part.hits, pairs.fractions()[0], scales, oracle.left)
     return Pairs(scales, volumes, tuple(rounds), oracle.used, oracle.n_axes)
 
 
 def _pilot(oracle: Oracle) -> tuple[list[np.ndarray], np.ndarray, int]:
     """Return the cells of each stratum, their volumes, and the number of cells along an axis."""
     d = oracle.n_axes
-    side = int((PILOT_SHARE * oracle.budget) ** (1 / d)) - 1
-    side = min(max(side, 4), PILOT_SIDES[d])
-    nodes = np.linspace(0.0, 1.0, side + 1)
-    lattice = np.stack(np.meshgrid(*[nodes] * d, indexing="ij"), axis=-1)
+    nodes = max(PILOT_SHARE * oracle.budget, min(0.25 * oracle.budget, 256))
+    side = min(max(int(nodes ** (1 / d)) - 1, 4), PILOT_SIDES[d])
+    ticks = np.linspace(0.0, 1.0, side + 1)
+    lattice = np.stack(np.meshgrid(*[ticks] * d, indexing="ij"), axis=-1)
     labels = oracle(lattice.reshape(-1, d)).reshape((side + 1,) * d)
     corners = [
         labels[tuple(slice(i, side + i) for i in shift)]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dynfrac.analysis.scaling import (
+    fit_counts,
     fit_ensemble,
     fit_window,
     local_slopes,
@@ -162,3 +163,33 @@ def test_a_bent_sigmoid():
     fit = fit_ensemble(np.exp(t), y)
     assert fit.slope == pytest.approx(2, abs=0.05)
     assert abs(np.log(fit.window)).max() <= 1.6 and fit.n_points >= 20
+
+
+def test_counts_that_follow_a_power_law_give_it_back():
+    x = 2.0 ** -np.arange(6)
+    slope, level = fit_counts(x, 3.0 * x**0.7, [1, 5, 2, 9, 4, 3])
+    assert slope == pytest.approx(0.7, abs=1e-12)
+    assert level == pytest.approx(np.log(3.0), abs=1e-12)
+
+
+def test_few_counts_are_fitted_without_bias():
+    x = 2.0 ** -np.arange(6)
+    exposures = np.full(6, 20.0)  # 1.25 at the smallest scale
+    counts = np.random.default_rng(0).poisson(exposures * x**0.8, (20_000, 6))
+    slopes, _ = fit_counts(x, counts / exposures, exposures)
+    # 20,000 fits know their mean to a thousandth; the rest is the bias of maximum likelihood.
+    assert abs(slopes.mean() - 0.8) < 0.02
+
+
+def test_a_scale_that_counted_nothing_says_so():
+    x = [1.0, 2.0, 4.0, 8.0]
+    with_zero, _ = fit_counts(x, [0.0, 2.0, 4.0, 8.0], np.ones(4))
+    without, _ = fit_counts(x[1:], [2.0, 4.0, 8.0], np.ones(3))
+    assert without == pytest.approx(1.0)
+    assert with_zero > 1.05
+
+
+def test_one_scale_that_counted_is_no_slope():
+    slopes, levels = fit_counts([1.0, 2.0, 4.0], [[0, 5, 0], [0, 0, 0], [1, 5, 0]], np.ones(3))
+    np.testing.assert_array_equal(np.isnan(slopes), [True, True, False])
+    np.testing.assert_array_equal(np.isnan(levels), [True, True, False])

@@ -1,5 +1,6 @@
 """Stratified pairs: counting, weighting, planning, and what their fits say."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -16,6 +17,16 @@ BENT = [0.09 / 2 ** (0.2 * k) if k < 5 else 0.09 / 2 ** (1 + 0.8 * (k - 5)) for 
 
 def disc(points):
     return ((points - 0.5) ** 2).sum(axis=1) < 0.1
+
+
+def stripes(points):
+    # A Cantor set of dimension 0.9 across the stripes: 0.463 = 2^(-1/0.9).
+    u, label = points[:, 0].copy(), np.zeros(len(points), int)
+    for t in range(60):
+        inside = (u >= 0) & (u <= 1)
+        label[inside] = t
+        u = np.where(inside, np.minimum(u, 1 - u) / 0.463, -1.0)
+    return label % 2
 
 
 def made(f, n):
@@ -87,15 +98,6 @@ def test_the_same_seed_gives_the_same_pairs_and_another_one_others():
 
 
 def test_a_rough_boundary_is_followed_deeper_than_a_smooth_one():
-    def stripes(points):
-        # A Cantor set of dimension 0.9 across the stripes: 0.463 = 2^(-1/0.9).
-        u, label = points[:, 0].copy(), np.zeros(len(points), int)
-        for t in range(60):
-            inside = (u >= 0) & (u <= 1)
-            label[inside] = t
-            u = np.where(inside, np.minimum(u, 1 - u) / 0.463, -1.0)
-        return label % 2
-
     depths = []
     for labels in (disc, stripes):
         pairs = draw_pairs(Oracle(labels, SQUARE, budget=30_000), seed=0)
@@ -150,3 +152,57 @@ def test_scale_dimensions_follow_the_local_slope():
     np.testing.assert_allclose(curve.y[:3], 1.2, atol=0.02)
     np.testing.assert_allclose(curve.y[-3:], 1.8, atol=0.02)
     assert np.all(curve.stderr > 0)
+
+
+def test_a_bend_near_one_end_is_flagged_with_its_place():
+    # Four octaves of slope 0.8 above fourteen of slope 0.1: the halves would look alike.
+    steps = np.array([0.8] * 4 + [0.1] * 14)
+    f = 0.09 * 2.0 ** -np.concatenate([[0], np.cumsum(steps)])
+    estimate = dimension_estimate(made(f, 20_000), seed=0)
+    (flag,) = (flag for flag in estimate.flags if "no single scaling region" in flag)
+    assert "1.90 below" in flag
+    assert f"above {LARGEST / 16:.2g} of the window" in flag
+
+
+def test_distances_that_were_left_out_widen_the_windows_of_the_local_slopes():
+    f = 0.09 * 2.0 ** (-0.5 * np.arange(13))
+    pairs = made(f, 40_000)
+    every_third = np.arange(0, 13, 3)
+    part = pairs.rounds[0]
+    sparse = dataclasses.replace(
+        pairs, rounds=(Round(part.strata, every_third, part.hits[every_third]),)
+    )
+    curve = scale_dimensions(sparse, seed=0)
+    np.testing.assert_allclose(curve.x, pairs.scales[every_third[:-1]][::-1] / 2**1.5)
+    np.testing.assert_allclose(curve.y, 1.5, atol=0.03)
+
+
+def test_few_pairs_make_a_fit_with_a_flag_and_fewer_none():
+    f = 0.09 * 2.0 ** (-0.5 * np.arange(6))
+    assert dimension_estimate(made(f, 1000), seed=0).flags == ()
+    (flag,) = dimension_estimate(made(f, 170), seed=0).flags
+    assert "disagreeing pairs" in flag
+    missing = dimension_estimate(made(f, 60), seed=0)
+    assert not missing.has_value and "raise the budget" in missing.flags[0]
+
+
+def test_a_small_budget_skips_octaves_and_a_large_one_does_not():
+    asked = []
+    for budget in (3000, 60_000):
+        pairs = draw_pairs(Oracle(stripes, SQUARE, budget=budget), seed=0)
+        asked.append(np.isfinite(pairs.fractions()[0]))
+    assert asked[0].sum() < 0.6 * (np.ptp(np.flatnonzero(asked[0])) + 1)
+    # All octaves, but for the scouts of the first round.
+    assert asked[1].sum() >= np.ptp(np.flatnonzero(asked[1])) - 3 >= 16
+
+
+def test_three_thousand_labels_are_enough_for_a_rough_idea():
+    estimates = [
+        dimension_estimate(draw_pairs(Oracle(disc, SQUARE, budget=3000), seed=seed), seed=seed)
+        for seed in range(12)
+    ]
+    known = [estimate for estimate in estimates if estimate.has_value]
+    assert len(known) >= 10
+    # Of 12 intervals of 95 %, fewer than 9 hold the value once in a thousand times.
+    assert sum(e.ci_low <= 1 <= e.ci_high for e in known) >= len(known) - 3
+    assert np.median([estimate.stderr for estimate in known]) < 0.3
