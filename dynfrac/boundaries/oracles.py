@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, final
 
+import jax
 import numpy as np
 
 from dynfrac.boundaries.journals import Answers, Journal, Pace, answer_in_slices
@@ -82,6 +83,10 @@ class Oracle:
         Labels that may be asked for in all, and that were.
     asked : list of Asked
         Requests in their order, if they are kept.
+    is_map : bool
+        Whether the target is a map and not a function.
+    conditions : dict
+        Of a map: `rule`, `n_steps`, `every`, `dtype`, `lanes`, `device`, as of `Outcomes`.
 
     Raises
     ------
@@ -112,6 +117,7 @@ class Oracle:
         self.budget = budget
         self.used = 0
         self.asked: list[Asked] = []
+        self.conditions: dict[str, Any] = {}
         self._keep = keep
         self._journal = journal
         self._on_progress = on_progress
@@ -130,6 +136,14 @@ class Oracle:
                 target, n_steps=n_steps, every=every, rule=rule, dtype=dtype, lanes=lanes
             )
             self._real = np.dtype(hparam_dtype(evaluator.real))
+            self.conditions = {
+                "rule": evaluator.rule.name,
+                "n_steps": n_steps,
+                "every": every,
+                "dtype": str(evaluator.real),
+                "lanes": evaluator.lanes,
+                "device": jax.devices()[0].device_kind,
+            }
             self._kind += f" after {n_steps} steps"
             self._answers = _map_answers(
                 evaluator, self._axes, dict(hparams or {}), self._real if nudge else None
