@@ -148,10 +148,7 @@ class Oracle:
             self._answers = _map_answers(
                 evaluator, self._axes, dict(hparams or {}), self._real if nudge else None
             )
-            self._pace = Pace(
-                min(_FIRST_RUNS, 4 * evaluator.lanes) if evaluator.lanes < 256 else evaluator.lanes,
-                _POOLS * pool_runs(target, evaluator.lanes),
-            )
+            self._pace = run_pace(target, evaluator.lanes)
         else:
             if every != 1:
                 given["every"] = every
@@ -216,6 +213,12 @@ class Oracle:
     def labels_of(self, answers: np.ndarray) -> np.ndarray:
         """Return the labels that answers mean."""
         return (answers == Status.CONVERGED).astype(np.int64) if self.is_map else answers
+
+
+def run_pace(map_: AbstractMap, lanes: int) -> Pace:
+    """Return the pace of runs of a map: a few batches first, at most a few pools at once."""
+    first = lanes if lanes > _FIRST_RUNS else min(_FIRST_RUNS, 4 * lanes)
+    return Pace(first, _POOLS * pool_runs(map_, lanes))
 
 
 def _check_window(axes: Sequence[Axis]) -> None:
