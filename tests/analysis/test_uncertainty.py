@@ -10,6 +10,7 @@ from dynfrac.analysis import sets
 from dynfrac.analysis.nulls import smooth_uncertainty
 from dynfrac.analysis.uncertainty import (
     boundary_dimension_of,
+    local_uncertainty_exponents,
     uncertainty_exponent,
     uncertainty_fraction,
 )
@@ -252,3 +253,34 @@ def test_intervals_cover_lines(slope, n):
         estimate = uncertainty_exponent(open_tent(n, slope, ends), n_resamples=200)
         held += covers(estimate, 1 - math.log(2) / math.log(slope))
     assert held >= 18
+
+
+def test_local_exponents_follow_the_scale():
+    # Stripes 8 px wide: straight lines from near, and from far a picture that cannot be told.
+    stripes = np.broadcast_to((np.arange(1024) // 8) % 2, (1024, 1024))
+    local = local_uncertainty_exponents(stripes, octaves=1)
+    # No two points 16 px apart differ, so that no slope ends or begins there.
+    np.testing.assert_allclose(local.x, np.array([1, 2, 4]) * math.sqrt(2))
+    np.testing.assert_allclose(local.y, 1, atol=1e-12)
+    tilted = np.add.outer(np.arange(512), 2 * np.arange(512)) > 800
+    smooth = local_uncertainty_exponents(tilted)
+    assert len(smooth) == 5
+    np.testing.assert_allclose(smooth.y, 1, atol=0.02)
+    assert np.all(smooth.stderr < 0.1)
+
+
+def test_local_exponents_have_errors_that_hold_the_truth():
+    rng = np.random.default_rng(3)
+    noise = rng.random((512, 512)) < 0.3
+    local = local_uncertainty_exponents(noise)
+    assert np.all(abs(local.y) < 4 * local.stderr + 1e-3)
+
+
+@pytest.mark.parametrize("octaves", [0.5, 0, math.nan])
+def test_local_exponents_over_nothing_are_refused(octaves):
+    with pytest.raises(ValueError, match="octaves="):
+        local_uncertainty_exponents(np.eye(64, dtype=int), octaves=octaves)
+
+
+def test_a_picture_of_one_label_has_no_local_exponents():
+    assert len(local_uncertainty_exponents(np.zeros((64, 64), int))) == 0
