@@ -27,6 +27,7 @@ NOISY = 0.01
 """Share of changed labels from which on they are doubted."""
 
 _EXPLAINED = 3.0
+_MOSTLY = 0.2
 _FLAT = 0.05
 _RESAMPLES = 400
 _FEWEST_CENTRES = 50
@@ -270,6 +271,8 @@ def _flip_words(share: float, expected: float, nearest: float) -> str:
             f"{which}, about as many as a boundary of this dimension has at distances of "
             f"{nearest:.1g} of the window: single labels there are decided by rounding"
         )
+    if share < _MOSTLY:
+        return f"{which}: a part of the boundary is arithmetic noise at these scales"
     return f"{which}: labels are arithmetic noise at these scales, and the dimension is that of it"
 
 
