@@ -199,7 +199,8 @@ def _estimate(
     fit = fit_tail(values)
     stderr = math.hypot(fit.stderr, fit.drift, fit.ripple)
     value = n_axes - fit.rate
-    low, high = interval_95(value, stderr, lowest=0.0, highest=float(n_axes))
+    # What separates open sets of N axes has a dimension of at least N - 1.
+    low, high = interval_95(value, stderr, lowest=n_axes - 1.0, highest=float(n_axes))
     return Estimate(
         value=value,
         stderr=stderr,
@@ -235,11 +236,17 @@ def _doubts(
             "thresholds mislead, and their average may keep a bias"
         )
     over = used & (runs.largest > fit.thresholds[0])
-    last = float((runs.t_escape[over] >= 0.9 * n_steps).mean())
-    if last > _LATE:
+    # If escape times fall like 1 / t, as next to a smooth boundary, as many more would escape later.
+    second = float((2 * runs.t_escape[over] >= n_steps).mean())
+    if second > _LATE:
         flags.append(
-            f"{last:.0%} of the most stretched runs escape in the last tenth of {n_steps} steps: "
-            "the tail is cut off by the end of the runs"
+            f"{second:.1%} of the most stretched runs escape in the second half of {n_steps} steps, "
+            "so that the end of the runs may cut the tail off: repeat with more steps"
+        )
+    if fit.rate > 1 + 2 * fit.stderr:
+        flags.append(
+            "the dimension reads below that of any boundary between two outcomes: the thresholds "
+            "are not yet in the tail, as happens next to a smooth boundary; narrow the window"
         )
     if late > _MANY_STRETCHING:
         flags.append(f"{late:.0%} of the runs that converged are still stretching at their end")
