@@ -1,0 +1,42 @@
+"""Pilot grids: a coarse look at a window that says where to look closely."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from scipy.ndimage import binary_dilation
+
+from dynfrac.boundaries.oracles import Oracle
+
+SHARE = 0.1
+"""Of what is left of a budget that a pilot may spend."""
+SIDES = {1: 1024, 2: 64, 3: 16}
+"""Most cells along an axis, by the number of axes."""
+
+
+def pilot_zones(oracle: Oracle) -> np.ndarray:
+    """Label the nodes of a grid and say which of its cells the boundary crosses.
+
+    Parameters
+    ----------
+    oracle : Oracle
+        Asked for at most a tenth of the labels it has left, or 5^d if that is more.
+
+    Returns
+    -------
+    (side, ...) uint8 array
+        0 where the corners of a cell have different labels, 1 in the cells that touch such a cell,
+        2 elsewhere. A boundary between the nodes is not seen.
+    """
+    d = oracle.n_axes
+    side = min(max(int((SHARE * oracle.left) ** (1 / d)) - 1, 4), SIDES[d])
+    nodes = np.indices((side + 1,) * d).reshape(d, -1).T / side
+    labels = oracle(nodes).reshape((side + 1,) * d)
+    corners = [
+        labels[tuple(slice(i, side + i) for i in shift)]
+        for shift in itertools.product((0, 1), repeat=d)
+    ]
+    crossed = np.any([corner != corners[0] for corner in corners], axis=0)
+    around = binary_dilation(crossed, np.ones((3,) * d))
+    return np.where(crossed, 0, np.where(around, 1, 2)).astype(np.uint8)
