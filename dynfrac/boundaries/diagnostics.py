@@ -98,8 +98,8 @@ def share_estimate(n_hits: float, n_runs: int, method: str) -> Estimate:
     return Estimate(
         value=share,
         stderr=half / Z95,
-        ci_low=max(0.0, centre - half),
-        ci_high=min(1.0, centre + half),
+        ci_low=centre - half if n_hits else 0.0,  # as rounding may not have it
+        ci_high=centre + half if n_hits < n_runs else 1.0,
         method=method,
         n_runs=n_runs,
         window=(math.nan, math.nan),

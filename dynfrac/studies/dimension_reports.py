@@ -337,7 +337,9 @@ class _Study:
                 flips = self._ask_last_bit(pairs, oracle, headline, shares["last bit"])
             if "doubling" in shares:
                 doubling = self._ask_doubled(pairs, oracle, headline, shares["doubling"])
-        if second == STRETCH:
+        if second == STRETCH and method == "auto" and not estimates[PAIRS].has_value:
+            self.flags.append(f"{STRETCH} was not tried where pairs give no value")
+        elif second == STRETCH:
             stretching = self._ask_stretch_tail(estimates, shares[STRETCH])
         elif second is not None:
             ask = {"box-cascade": box_cascade}[second]
@@ -462,9 +464,6 @@ class _Study:
         return found
 
     def _ask_stretch_tail(self, estimates: dict[str, Estimate], budget: int) -> Estimate | None:
-        if PAIRS in estimates and not estimates[PAIRS].has_value:
-            self.flags.append(f"{STRETCH} was not tried where pairs find no boundary")
-            return None
         tail = self._stretch_tail(budget)
         estimates[STRETCH] = tail.estimate
         self.runs[STRETCH] = tail.estimate.n_runs

@@ -1,11 +1,17 @@
 """Labels at points of a window: the same as those of `evaluate`, counted and capped."""
 
+from types import MappingProxyType
+from typing import final
+
 import numpy as np
 import pytest
 
+from dynfrac.boundaries import oracles
 from dynfrac.boundaries.oracles import Oracle
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.evaluator import evaluate
+from dynfrac.orbits.outcomes import Status
+from dynfrac.systems.abstract import AbstractMap
 from dynfrac.systems.descents import QuadraticDescent
 from dynfrac.systems.interval_maps import Logistic
 
@@ -111,3 +117,103 @@ def test_float32_runs_out_of_distances_sooner():
     coarse = Oracle(QuadraticDescent(), [RATE], budget=10, n_steps=5, dtype="float32").finest
     assert coarse / fine == pytest.approx(2.0**29)
     assert fine < 2.0**-35
+
+
+# Slices, what is kept, and the last bit
+
+
+def test_long_requests_are_answered_in_slices_and_progress_is_told():
+    sizes, told = [], []
+
+    def labels(points):
+        sizes.append(len(points))
+        return (points[:, 0] > 0).astype(int)
+
+    oracle = Oracle(labels, [START], budget=3000, on_progress=told.append)
+    positions = np.random.default_rng(2).random((3000, 1))
+    np.testing.assert_array_equal(oracle(positions), positions[:, 0] > 0.5)
+    assert len(sizes) > 1 and sum(sizes) == 3000
+    assert told == list(np.cumsum(sizes))
+    assert oracle(positions[:0]).shape == (0,)
+
+
+def test_slices_of_a_map_change_no_label():
+    positions = np.linspace(0, 1, 500)[:, None]
+    options = {"budget": 1000, "n_steps": 60, "lanes": 8}
+    oracle = Oracle(Logistic(), [Axis("r", 3.9, 4.1)], **options)
+    assert oracle._pace.size == 32
+    whole = Oracle(Logistic(), [Axis("r", 3.9, 4.1)], **options)
+    whole._pace.size = 500
+    np.testing.assert_array_equal(oracle(positions), whole(positions))
+
+
+def test_what_is_asked_is_kept_on_request_with_the_outcomes():
+    oracle = Oracle(QuadraticDescent(), [RATE], budget=9, n_steps=50, keep=True)
+    positions = np.array([[0.2], [0.9]])
+    labels = oracle(positions)
+    ((asked, answers),) = oracle.asked
+    np.testing.assert_array_equal(asked, positions)
+    assert answers[0] == Status.CONVERGED and answers[1] in (Status.ESCAPED, Status.NOT_FINITE)
+    assert oracle.labels_of(answers).tolist() == labels.tolist() == [1, 0]
+    assert Oracle(nothing, [START], budget=9).asked == []
+
+
+@final
+class Still(AbstractMap):
+    """A map that does nothing, with hyperparameters of all kinds."""
+
+    ranges = MappingProxyType({"share": (0.0, 1.0)})
+
+    @property
+    def defaults(self):
+        return {"lr": 0.1, "share": 1.0, "decay": 0.3, "zero": 0.0, "seed": 3.0}
+
+    def init(self, hparams):
+        return hparams["lr"]
+
+    def step(self, state, hparams, t):
+        return state
+
+    def observe(self, state, hparams):
+        return state
+
+
+def test_a_nudge_moves_every_hyperparameter_by_one_rounding():
+    given = {"lr": np.array([0.25, 0.5]), "decay": 0.7}
+    moved = oracles._nudged(Still(), given, np.dtype(np.float64))
+    eps = 2.0**-52
+    assert moved["lr"].tolist() == [0.25 * (1 + eps), 0.5 * (1 + eps)]
+    assert moved["decay"] == 0.7 * (1 + eps) != 0.7
+    # The first may not be exceeded, and there is nothing between a seed and the next.
+    assert (moved["share"], moved["zero"], moved["seed"]) == (1.0, 0.0, 3.0)
+    short = oracles._nudged(Still(), {"lr": 0.3}, np.dtype(np.float32))
+    assert short["lr"] == np.float32(0.3) * np.float32(1 + 2.0**-23) != np.float32(0.3)
+
+
+def test_a_nudged_map_is_run_at_the_moved_values(monkeypatch):
+    monkeypatch.setattr(oracles, "_nudged", lambda map_, values, real: {"lr": 10.0 + values["lr"]})
+    positions = np.array([[0.1], [0.2]])
+    plain, nudged = (
+        Oracle(QuadraticDescent(), [RATE], budget=9, n_steps=50, nudge=nudge)(positions)
+        for nudge in (False, True)
+    )
+    assert plain.tolist() == [1, 1] and nudged.tolist() == [0, 0]
+
+
+def test_a_function_is_nudged_as_well():
+    seen = []
+
+    def labels(points):
+        seen.append(points)
+        return np.zeros(len(points), int)
+
+    Oracle(labels, [START], budget=9, nudge=True)(np.array([[0.75]]))
+    assert seen[0][0, 0] == 1 + 2.0**-52
+
+
+def test_losses_may_be_recorded_every_so_many_steps():
+    oracle = Oracle(QuadraticDescent(), [RATE], budget=9, n_steps=50, every=10)
+    expected = evaluate(QuadraticDescent(), {"lr": [0.1]}, n_steps=50, every=10)
+    assert oracle.conditions == expected.conditions
+    with pytest.raises(ValueError, match="every=10 means nothing to a function"):
+        Oracle(nothing, [START], budget=9, every=10)
