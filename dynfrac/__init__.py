@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from dynfrac.orbits.iteration import iterate as iterate
     from dynfrac.orbits.outcomes import Outcomes as Outcomes
     from dynfrac.orbits.outcomes import Status as Status
+    from dynfrac.studies.comparison_summaries import Comparison as Comparison
+    from dynfrac.studies.comparisons import compare as compare
+    from dynfrac.studies.comparisons import compare_levels as compare_levels
     from dynfrac.sweeps.runs import open_sweep as open_sweep
     from dynfrac.sweeps.runs import sweep as sweep
     from dynfrac.systems.abstract import AbstractMap as AbstractMap
@@ -50,6 +53,7 @@ _HOMES = {
     "AbstractMap": "dynfrac.systems.abstract",
     "Axis": "dynfrac.orbits.axes",
     "BasinEntropy": "dynfrac.analysis.basin_entropies",
+    "Comparison": "dynfrac.studies.comparison_summaries",
     "Estimate": "dynfrac.analysis.estimates",
     "LyapunovSpectrum": "dynfrac.analysis.spectra",
     "OrbitDiagram": "dynfrac.analysis.cascades",
@@ -59,6 +63,8 @@ _HOMES = {
     "basin_entropy": "dynfrac.analysis.basin_entropies",
     "boundary_dimension": "dynfrac.boundaries.dimensions",
     "box_dimension": "dynfrac.analysis.boxes",
+    "compare": "dynfrac.studies.comparisons",
+    "compare_levels": "dynfrac.studies.comparisons",
     "correlation_dimension": "dynfrac.analysis.correlations",
     "correlation_sum": "dynfrac.analysis.correlations",
     "covariant_lyapunov_vectors": "dynfrac.analysis.covariant",
@@ -86,6 +92,7 @@ __all__ = [
     "AbstractMap",
     "Axis",
     "BasinEntropy",
+    "Comparison",
     "Estimate",
     "LyapunovSpectrum",
     "OrbitDiagram",
@@ -95,6 +102,8 @@ __all__ = [
     "basin_entropy",
     "boundary_dimension",
     "box_dimension",
+    "compare",
+    "compare_levels",
     "correlation_dimension",
     "correlation_sum",
     "covariant_lyapunov_vectors",

@@ -41,9 +41,10 @@ class GroupDescent(AbstractMap):
     idle : tuple of str
         Hyperparameters that are accepted and have no effect.
     factor : str
-        A hyperparameter that multiplies all curvatures, for windows without a learning rate.
-    factor_offset : float
-        Is added to it first.
+        A hyperparameter x that multiplies all curvatures, for windows without a learning rate.
+    factor_centre : float
+        The value c at which it leaves them as they are: they are multiplied by x / c, or by 1 + x
+        if c is zero.
 
     Notes
     -----
@@ -63,7 +64,7 @@ class GroupDescent(AbstractMap):
     groups: tuple[str, ...] = struct.field(pytree_node=False, default=("in", "out"))
     idle: tuple[str, ...] = struct.field(pytree_node=False, default=())
     factor: str = struct.field(pytree_node=False, default="")
-    factor_offset: Any = 0.0
+    factor_centre: Any = 1.0
 
     @property
     def defaults(self) -> dict[str, float]:
@@ -74,13 +75,17 @@ class GroupDescent(AbstractMap):
             "weight_offset": 0.0,
             "init_scale": 1.0,
             **dict.fromkeys(self.idle, 0.0),
-            **({self.factor: 1.0} if self.factor else {}),
+            **({self.factor: float(self.factor_centre)} if self.factor else {}),
         }
 
     def init(self, hparams: Hparams) -> Any:
-        """Return the weights, (G,): 1, 1/2, 1/3 ... times `init_scale`, plus `weight_offset`."""
+        """Return the weights, (G,): 1, 1/2 ... over sqrt(h), times `init_scale`, plus an offset.
+
+        The first loss is of order one, as that of a network.
+        """
         # Different, so that no offset puts all of them to zero at once.
-        weights = jnp.ones_like(jnp.asarray(self.curvatures)) / np.arange(1, len(self.groups) + 1)
+        shares = 1 / np.arange(1, len(self.groups) + 1)
+        weights = shares / jnp.sqrt(jnp.asarray(self.curvatures))
         return weights * hparams["init_scale"] + hparams["weight_offset"]
 
     def step(self, state: Any, hparams: Hparams, t: ArrayLike) -> Any:
@@ -123,7 +128,10 @@ class GroupDescent(AbstractMap):
         return jnp.where(jnp.isnan(rates), hparams["lr"], rates)
 
     def _multiplier(self, hparams: Hparams) -> Any:
-        return hparams[self.factor] + self.factor_offset if self.factor else 1.0
+        if not self.factor:
+            return 1.0
+        value, centre = hparams[self.factor], jnp.asarray(self.factor_centre)
+        return jnp.where(centre == 0, 1 + value, value / jnp.where(centre == 0, 1.0, centre))
 
 
 def group_descent(*, curvatures: Any = (1.0, 1.0), coupling: float = COUPLING) -> GroupDescent:
@@ -196,12 +204,10 @@ def quadratic_null(
         rates.append(float(values["lr"]) if math.isnan(rate) else rate)
     if not min(rates) > 0:
         raise ValueError(f"a learning rate of {min(rates):g} moves nothing; pass positive ones")
-    factor, offset = "", 0.0
-    if not any(name == "lr" or name.startswith(_RATE) for name in centre):
-        factor = next(iter(centre))
-        # A hyperparameter that is zero at the centre cannot be what multiplies there.
-        offset = 0.0 if centre[factor] else 1.0
-    unit = 2 / (1 + COUPLING * (len(groups) - 1)) / (float(values.get(factor, 1.0)) + offset)
+    has_rate = any(name == "lr" or name.startswith(_RATE) for name in centre)
+    factor = "" if has_rate else next(iter(centre))
+    curvatures = 2 / (1 + COUPLING * (len(groups) - 1)) / np.array(rates)
     own = {"lr", "weight_offset", "init_scale", factor, *(_RATE + group for group in groups)}
     idle = tuple(sorted({*values, *accepts} - own))
-    return GroupDescent(unit / np.array(rates), COUPLING, groups, idle, factor, offset)
+    middle = float(centre[factor]) if factor else 1.0
+    return GroupDescent(curvatures, COUPLING, groups, idle, factor, middle)

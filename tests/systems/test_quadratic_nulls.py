@@ -23,6 +23,7 @@ WINDOWS = {
         {"init_scale": (0.1, 10.0), "weight_offset": (0.001, 0.1)},
         {"init_scale": 1.0, "weight_offset": 0.01},
     ),
+    "below zero": ({"beta": (-0.75, -0.25)}, {"beta": -0.5}),
     "around zero": ({"beta": (-0.5, 0.5)}, {"beta": 0.0}),
 }
 every_window = pytest.mark.parametrize("name", WINDOWS)

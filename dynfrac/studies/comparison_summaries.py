@@ -1,0 +1,375 @@
+"""What paired readings say: the difference between two arms, and each arm by itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any, final
+
+import jax
+import numpy as np
+
+from dynfrac.analysis.estimates import Curve, Estimate
+from dynfrac.boundaries.diagnostics import share_estimate
+from dynfrac.orbits.axes import Axis
+from dynfrac.studies.arms import Arm, Protocol
+from dynfrac.studies.paired_statistics import (
+    FEWEST_PAIRS,
+    Equivalence,
+    PairedStatistics,
+    PowerStatement,
+    describe_differences,
+    equivalence,
+    power_statement,
+    slopes,
+)
+from dynfrac.studies.readings import Reading, dimension_within
+from dynfrac.systems.abstract import AbstractMap
+from dynfrac.systems.provenance import git_state, versions
+from dynfrac.systems.training import TrainingMap
+
+METHOD = "paired seeds"
+PACKAGES = ("dynfrac", "jax", "jaxlib", "flax", "optax", "numpy", "scipy")
+
+_FEW_PAIRS = 5
+_UNDECIDED = 0.1
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class ArmSummary:
+    """All seeds of one arm.
+
+    Attributes
+    ----------
+    name : str
+    level : float
+        The hyperparameter that is swept between the arms; not-a-number if none is.
+    dimension, null, excess : Estimate
+        Means over the seeds that have them: of the boundary, of the smooth null in the same
+        windows, and of the difference of both.
+    undecided : Estimate
+        Share of the windows in which runs had neither converged nor gone when they ended.
+    n_seeds, n_missing : int
+        Seeds, and those without a value.
+    scales : Curve
+        Mean of D(scale) over seeds, with the standard error of that mean.
+    n_parameters : int
+        Of the network; 0 if that is not known.
+    """
+
+    name: str
+    level: float
+    dimension: Estimate
+    null: Estimate
+    excess: Estimate
+    undecided: Estimate
+    n_seeds: int
+    n_missing: int
+    scales: Curve
+    n_parameters: int
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class Comparison:
+    """What a comparison found.
+
+    Attributes
+    ----------
+    difference : Estimate
+        Mean over complete pairs of the dimension of the first arm minus that of the last, with the
+        95 % interval by Student's t. `curve` is the mean difference at each scale, `window` the
+        scales that all fits of complete pairs share.
+    shared : Estimate
+        The same with all dimensions fitted over that one range of scales.
+    statistics : PairedStatistics
+        Behind `difference`: spread, bootstrap, sign and permutation test.
+    power : PowerStatement
+    equivalence : Equivalence or None
+        Against the margin, if one was given.
+    trend : Estimate or None
+        Mean slope of the dimension against the swept hyperparameter, per unit.
+    arms : tuple of ArmSummary
+    readings : tuple of tuple of Reading
+        One row for each seed, in the order of the arms.
+    conditions : dict
+    """
+
+    difference: Estimate
+    shared: Estimate
+    statistics: PairedStatistics
+    power: PowerStatement
+    equivalence: Equivalence | None
+    trend: Estimate | None
+    arms: tuple[ArmSummary, ...]
+    readings: tuple[tuple[Reading, ...], ...]
+    conditions: dict[str, Any]
+
+    def __float__(self) -> float:
+        """Return the difference."""
+        return self.difference.value
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Doubts about the difference."""
+        return self.difference.flags
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields of the difference at top level, and everything else beside them."""
+        return {
+            **self.difference.to_dict(),
+            "shared": self.shared,
+            "statistics": self.statistics,
+            "power": self.power,
+            "equivalence": self.equivalence,
+            "trend": self.trend,
+            "arms": self.arms,
+            "per_seed": [
+                {"seed": row[0].seed, "readings": [reading.to_dict() for reading in row]}
+                for row in self.readings
+            ],
+            "conditions": self.conditions,
+        }
+
+
+def summarise(
+    rows: Sequence[tuple[Reading, ...]],
+    arms: Sequence[Arm],
+    protocol: Protocol,
+    *,
+    level: Axis | None = None,
+    margin: float | None = None,
+    twins: Sequence[AbstractMap] = (),
+) -> Comparison:
+    """Turn readings into a comparison.
+
+    Parameters
+    ----------
+    rows : sequence of tuple of Reading
+        One row for each seed, in the order of the arms.
+    arms : sequence of Arm
+    protocol : Protocol
+    level : Axis, optional
+        What is swept between the arms.
+    margin : float, optional
+    twins : sequence of AbstractMap
+        A map of each arm, to tell whether they are trained on the same.
+    """
+    values = np.array([[reading.estimate.value for reading in row] for row in rows])
+    found = describe_differences(values[:, 0] - values[:, -1], seed=protocol.seed)
+    complete = [row for row in rows if _is_complete(row)]
+    window = _shared_window(complete)
+    n_runs = sum(reading.estimate.n_runs for row in rows for reading in row)
+    levels = [arm.hparams[level.name] for arm in arms] if level is not None else None
+    summaries = tuple(
+        _summarise_arm([row[k] for row in rows], math.nan if levels is None else levels[k])
+        for k in range(len(arms))
+    )
+    flags = (*_doubts(rows, summaries, found), *_differences(twins, summaries))
+    n_axes = len(protocol.search)
+    within = [
+        dimension_within(row[0].estimate, n_axes, window)
+        - dimension_within(row[-1].estimate, n_axes, window)
+        for row in complete
+    ]
+    return Comparison(
+        difference=_estimate(found, METHOD, n_runs, window, _by_scale(complete), flags),
+        shared=_estimate(
+            describe_differences(within, seed=protocol.seed),
+            "paired seeds, same scales",
+            n_runs,
+            window,
+        ),
+        statistics=found,
+        power=power_statement(found),
+        equivalence=None if margin is None else equivalence(found, margin),
+        trend=None if levels is None else _trend(levels, values, protocol.seed, n_runs),
+        arms=summaries,
+        readings=tuple(rows),
+        conditions=_conditions(rows, arms, protocol),
+    )
+
+
+def _is_complete(row: tuple[Reading, ...]) -> bool:
+    return row[0].estimate.has_value and row[-1].estimate.has_value
+
+
+def _shared_window(rows: Sequence[tuple[Reading, ...]]) -> tuple[float, float]:
+    """Return the scales that the fits of both partners of all complete pairs cover."""
+    windows = [row[k].estimate.window for row in rows for k in (0, -1)]
+    if not windows:
+        return math.nan, math.nan
+    low, high = max(w[0] for w in windows), min(w[1] for w in windows)
+    return (low, high) if low < high else (math.nan, math.nan)
+
+
+def _estimate(
+    found: PairedStatistics,
+    method: str,
+    n_runs: int,
+    window: tuple[float, float] = (math.nan, math.nan),
+    curve: Curve | None = None,
+    flags: tuple[str, ...] = (),
+) -> Estimate:
+    """Return a mean over seeds as an estimate."""
+    curve = Curve.empty() if curve is None else curve
+    if found.n_pairs < FEWEST_PAIRS:
+        reason = f"{found.n_pairs} complete: a mean with an interval needs at least {FEWEST_PAIRS}"
+        return Estimate.missing(method, n_runs, (reason, *flags), curve)
+    return Estimate(
+        found.mean,
+        found.stderr,
+        found.ci_low,
+        found.ci_high,
+        method,
+        n_runs,
+        window,
+        curve,
+        flags,
+    )
+
+
+def _mean_estimate(values: Sequence[float], method: str, n_runs: int) -> Estimate:
+    """Return the mean over seeds; one seed alone has a value without an error."""
+    finite = [value for value in values if math.isfinite(value)]
+    if len(finite) == 1:
+        nan = math.nan
+        return Estimate(
+            finite[0], nan, nan, nan, method, n_runs, (nan, nan), Curve.empty(), ("one seed only",)
+        )
+    return _estimate(describe_differences(finite), method, n_runs)
+
+
+def _summarise_arm(readings: Sequence[Reading], level: float) -> ArmSummary:
+    values = [reading.estimate.value for reading in readings]
+    nulls = [reading.null.value for reading in readings]
+    n_runs = sum(reading.estimate.n_runs for reading in readings)
+    n_null = sum(reading.null.n_runs for reading in readings)
+    n_pilot = sum(reading.n_pilot for reading in readings)
+    n_undecided = sum(reading.n_undecided for reading in readings)
+    method = "runs of the pilot grids"
+    return ArmSummary(
+        name=readings[0].arm,
+        level=level,
+        dimension=_mean_estimate(values, "mean over seeds", n_runs),
+        null=_mean_estimate(nulls, "smooth null, mean over windows", n_null),
+        excess=_mean_estimate(
+            [v - n for v, n in zip(values, nulls, strict=True)], "excess over the null", n_runs
+        ),
+        undecided=share_estimate(n_undecided, n_pilot, method)
+        if n_pilot
+        else Estimate.missing(method, 0, ("no window was found",)),
+        n_seeds=len(values),
+        n_missing=sum(not math.isfinite(value) for value in values),
+        scales=_mean_curve([_by_octave(reading.scales) for reading in readings]),
+        n_parameters=readings[0].n_parameters,
+    )
+
+
+def _by_octave(curve: Curve) -> dict[int, float]:
+    """Return the means of a curve by the octave of its scales, which differ between readings."""
+    found: dict[int, list[float]] = {}
+    for x, y in zip(curve.x.tolist(), curve.y.tolist(), strict=True):
+        if math.isfinite(y):
+            found.setdefault(round(math.log2(x)), []).append(y)
+    return {octave: float(np.mean(values)) for octave, values in found.items()}
+
+
+def _mean_curve(readings: Sequence[dict[int, float]]) -> Curve:
+    """Average over readings at every octave that two or more of them have."""
+    octaves = sorted({octave for reading in readings for octave in reading})
+    values = [[reading[o] for reading in readings if o in reading] for o in octaves]
+    kept = [(o, v) for o, v in zip(octaves, values, strict=True) if len(v) >= FEWEST_PAIRS]
+    return Curve(
+        np.array([2.0**octave for octave, _ in kept]),
+        np.array([np.mean(v) for _, v in kept]),
+        np.array([np.std(v, ddof=1) / math.sqrt(len(v)) for _, v in kept]),
+    )
+
+
+def _by_scale(rows: Sequence[tuple[Reading, ...]]) -> Curve:
+    """Return the mean difference of D(scale) between partners."""
+    partners = [(_by_octave(row[0].scales), _by_octave(row[-1].scales)) for row in rows]
+    return _mean_curve(
+        [{o: first[o] - last[o] for o in first if o in last} for first, last in partners]
+    )
+
+
+def _trend(levels: Sequence[float], values: np.ndarray, seed: int, n_runs: int) -> Estimate:
+    found = describe_differences(slopes(levels, values), seed=seed)
+    return _estimate(found, "slope per unit, paired seeds", n_runs)
+
+
+def _doubts(
+    rows: Sequence[tuple[Reading, ...]], arms: Sequence[ArmSummary], found: PairedStatistics
+) -> tuple[str, ...]:
+    """Say what is doubtful about a comparison."""
+    flags = []
+    for arm in arms:
+        if arm.n_missing:
+            flags.append(
+                f"{arm.n_missing} of {arm.n_seeds} seeds of {arm.name} have no value; their pairs "
+                "are left out, and what is left need not be like them"
+            )
+        if arm.undecided.has_value and arm.undecided.value > _UNDECIDED:
+            flags.append(
+                f"{arm.undecided.value:.0%} of the runs in the windows of {arm.name} were "
+                "undecided when they ended: repeat with more steps"
+            )
+        if arm.null.has_value and abs(arm.null.value - round(arm.null.value)) > max(
+            0.05, 3 * arm.null.stderr
+        ):
+            flags.append(
+                f"the smooth null reads {arm.null.value:.2f} in the windows of {arm.name}: so much "
+                "is the estimator's own"
+            )
+    doubtful = sum(bool(reading.estimate.flags) for row in rows for reading in row)
+    if doubtful:
+        flags.append(f"{doubtful} of {len(rows) * len(arms)} readings are flagged: see each")
+    if FEWEST_PAIRS <= found.n_pairs < _FEW_PAIRS:
+        flags.append(
+            f"the interval rests on {found.n_pairs} pairs, between which the spread is hardly known"
+        )
+    return tuple(flags)
+
+
+def _differences(twins: Sequence[AbstractMap], arms: Sequence[ArmSummary]) -> tuple[str, ...]:
+    """Say in what arms differ that should be the same."""
+    flags = []
+    counts = {arm.name: arm.n_parameters for arm in arms if arm.n_parameters}
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{name} {count}" for name, count in counts.items())
+        flags.append(f"the arms have different numbers of parameters: {told}")
+    trainings = [map_ for map_ in twins if isinstance(map_, TrainingMap)]
+    streams = [jax.tree.flatten((map_.data, map_.batches)) for map_ in trainings]
+    if any(not _same(streams[0], other) for other in streams[1:]):
+        flags.append("the arms are not trained on the same data in the same order")
+    return tuple(flags)
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one[1] == other[1] and all(
+        np.array_equal(a, b) for a, b in zip(one[0], other[0], strict=True)
+    )
+
+
+def _conditions(
+    rows: Sequence[tuple[Reading, ...]], arms: Sequence[Arm], protocol: Protocol
+) -> dict[str, Any]:
+    return {
+        "seeds": [row[0].seed for row in rows],
+        "search": [[a.name, a.low, a.high, a.scale] for a in protocol.search],
+        "window": protocol.window.name,
+        "n_steps": protocol.n_steps,
+        "budget": protocol.budget,
+        "method": protocol.method,
+        "point_seed": protocol.seed,
+        "rules": sorted({reading.rule for row in rows for reading in row}),
+        "dtypes": sorted({reading.dtype for row in rows for reading in row}),
+        "hparams": [{**protocol.hparams, **arm.hparams} for arm in arms],
+        "device": jax.devices()[0].device_kind,
+        "versions": versions(PACKAGES),
+        "git": git_state(),
+    }

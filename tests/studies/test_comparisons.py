@@ -1,0 +1,258 @@
+"""Comparisons of sets whose dimensions are known, and what a comparison does when it cannot say."""
+
+import dataclasses
+import functools
+import json
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dynfrac.boundaries.dimensions import boundary_dimension
+from dynfrac.boundaries.windows import make_window_rule
+from dynfrac.cli.output import jsonable
+from dynfrac.orbits.axes import Axis
+from dynfrac.studies.arms import Arm, Protocol
+from dynfrac.studies.comparison_summaries import summarise
+from dynfrac.studies.comparisons import compare, compare_levels, default_search
+from dynfrac.studies.readings import _point_seed
+from dynfrac.systems.abstract import AbstractMap
+from dynfrac.systems.catalogue import make_architecture
+
+RABBIT, CIRCLE = (-0.12256, 0.74486), (0.0, 0.0)
+SEARCH = (Axis("z_re", -2.0, 2.0), Axis("z_im", -2.0, 2.0))
+CONDITIONS = {"n_steps": 60, "budget": 8000, "window": "rays:0.2:1@0.01,0.01"}
+
+
+class Julia(AbstractMap):
+    """z' = z^2 + skip c, whose basin has a boundary of known dimension."""
+
+    c: Any
+
+    rule = "bounded:2"
+
+    @property
+    def defaults(self):
+        return {"z_re": 0.0, "z_im": 0.0, "skip": 1.0, "still": 0.0}
+
+    def init(self, hparams):
+        return jnp.stack([hparams["z_re"] * 1.0, hparams["z_im"] * 1.0])
+
+    def step(self, state, hparams, t):
+        x, y = state
+        real = x * x - y * y + hparams["skip"] * self.c[0]
+        imaginary = 2 * x * y + hparams["skip"] * self.c[1]
+        return jnp.stack([real, imaginary])
+
+    def observe(self, state, hparams):
+        return jnp.where(hparams["still"] > 0, 0.0, jnp.hypot(state[0], state[1]))
+
+
+def julia(seed, c=RABBIT):
+    # Inside the same bulb of the Mandelbrot set, so that dimensions differ by less than 0.01.
+    return Julia(np.array(c) * (1 + 0.002 * seed))
+
+
+rabbit = functools.partial(julia, c=RABBIT)
+circle = functools.partial(julia, c=CIRCLE)
+ROUGH, SMOOTH = Arm("rabbit", rabbit), Arm("circle", circle)
+
+
+@functools.cache
+def known():
+    return compare(ROUGH, SMOOTH, SEARCH, seeds=3, **CONDITIONS)
+
+
+def plain(comparison):
+    """Return all numbers of a comparison, without what tells about the machine."""
+    record = jsonable(comparison.to_dict())
+    del record["conditions"]
+    return record
+
+
+def test_the_difference_of_known_sets_is_found():
+    found = known()
+    # 1.3934 - 1. Each value has an error of 0.07, so that the mean of three differences has 0.06.
+    assert abs(found.difference.value - 0.3934) < 0.18 and 0.01 < found.difference.stderr < 0.15
+    assert found.difference.ci_low > 0 and float(found) == found.difference.value
+    assert found.statistics.n_pairs == 3 and found.power.measured
+    assert abs(found.shared.value - 0.3934) < 0.25
+    first, last = found.arms
+    assert (first.name, last.name) == ("rabbit", "circle")
+    assert abs(first.dimension.value - 1.39) < 0.1 and abs(last.dimension.value - 1) < 0.1
+    for arm in found.arms:
+        assert abs(arm.null.value - 1) < 0.1 and arm.n_missing == 0
+        excess = arm.dimension.value - arm.null.value
+        assert arm.excess.value == pytest.approx(excess)
+        assert arm.undecided.value == 0  # the rule leaves none
+        assert len(arm.scales) >= 2
+
+
+def test_every_reading_is_that_of_its_window_and_within_the_budget():
+    rule = make_window_rule("rays:0.2:1@0.01,0.01")
+    for row in known().readings:
+        for reading, arm in zip(row, (ROUGH, SMOOTH), strict=True):
+            assert reading.estimate.n_runs <= CONDITIONS["budget"]
+            map_ = arm.make(reading.seed)
+            window = rule(map_, SEARCH, n_steps=60)
+            assert reading.window.axes == window.axes and reading.window.rule == rule.name
+            alone = boundary_dimension(
+                map_,
+                window.axes,
+                budget=CONDITIONS["budget"] - window.n_runs,
+                n_steps=60,
+                seed=_point_seed(0, reading.seed),
+            )
+            assert reading.estimate.value == alone.value
+            assert reading.estimate.n_runs == alone.n_runs + window.n_runs
+
+
+def test_one_ray_is_enough_where_it_meets_the_boundary():
+    few, many = (
+        compare(ROUGH, SMOOTH, SEARCH, seeds=[5], n_steps=40, budget=900, window=window)
+        for window in ("rays:0.2:1@0.01,0.01", "rays:0.2:5@0.01,0.01")
+    )
+    for a, b in zip(few.readings[0], many.readings[0], strict=True):
+        assert a.window.axes == b.window.axes and a.window.n_runs == b.window.n_runs
+        assert b.window.rule == "rays:0.2@0.01,0.01"
+
+
+def test_an_interrupted_comparison_goes_on_with_the_same_numbers(tmp_path):
+    reached = []
+
+    def interrupt(done, total):
+        reached.append(done)
+        if done > 20_000:
+            raise KeyboardInterrupt
+
+    folder = tmp_path / "kept"
+    options = {**CONDITIONS, "seeds": 3, "journal": folder}
+    with pytest.raises(KeyboardInterrupt):
+        compare(ROUGH, SMOOTH, SEARCH, **options, on_progress=interrupt)
+    files = {path.name: path.stat().st_size for path in folder.iterdir()}
+    assert 1 <= len(files) < 6 and max(reached) < 48_000
+    resumed = compare(ROUGH, SMOOTH, SEARCH, **options)
+    assert plain(resumed) == plain(known())
+    assert len(list(folder.iterdir())) == 6
+    sizes = {path: path.stat().st_size for path in folder.iterdir()}
+    again = compare(ROUGH, SMOOTH, SEARCH, **options)
+    assert plain(again) == plain(known())
+    assert sizes == {path: path.stat().st_size for path in folder.iterdir()}
+    with pytest.raises(ValueError, match="is the journal of another question: n_steps"):
+        compare(ROUGH, SMOOTH, SEARCH, **{**options, "n_steps": 50})
+
+
+def test_seeds_without_a_value_are_counted_and_leave_no_difference():
+    nothing = Arm("still", rabbit, {"still": 1.0})  # observed as zero, wherever it is
+    found = compare(ROUGH, nothing, SEARCH, seeds=2, n_steps=20, budget=600, **WINDOW)
+    assert math.isnan(found.difference.value) and math.isnan(float(found))
+    assert "0 complete" in found.flags[0]
+    assert any("2 of 2 seeds of still have no value" in flag for flag in found.flags)
+    assert [arm.n_missing for arm in found.arms][1] == 2
+    for row in found.readings:
+        assert "no ray met a boundary" in row[1].estimate.flags[0] and not row[1].window
+        assert math.isnan(row[1].null.value) and row[1].n_pilot == 0
+    assert not found.power.measured and found.power.pairs == 20
+    json.dumps(jsonable(found), allow_nan=False)
+
+
+WINDOW = {"window": "rays:0.2:1@0.01,0.01"}
+
+
+def test_levels_between_two_ends():
+    level = Axis("skip", 0.0, 1.0, 3)
+    found = compare_levels(Arm("j", rabbit), level, SEARCH, seeds=2, **CONDITIONS)
+    assert [arm.level for arm in found.arms] == [1.0, 0.5, 0.0]
+    assert found.arms[0].name == "j skip=1"
+    # Partners at the ends are the two arms of `known`, up to the c of the circle.
+    assert found.readings[0][0].estimate.value == known().readings[0][0].estimate.value
+    assert 0.2 < found.difference.value < 0.6
+    rows = np.array([[r.estimate.value for r in row] for row in found.readings])
+    assert found.trend.value == pytest.approx(np.mean(rows[:, 0] - rows[:, 2]))
+    assert len(rows[0]) == 3 and found.trend.method.startswith("slope")
+    with pytest.raises(ValueError, match="skip is swept between the arms and an axis"):
+        compare_levels(Arm("j", rabbit), level, (Axis("skip", 0, 1),), n_steps=9, budget=500)
+
+
+def test_equivalence_is_asked_for_by_a_margin():
+    quick = {"n_steps": 40, "budget": 600, "seeds": [0], **WINDOW}
+    found = compare(rabbit, circle, SEARCH, margin=0.1, **quick)
+    assert found.equivalence.margin == 0.1 and not found.equivalence.equivalent
+    assert known().equivalence is None
+    with pytest.raises(ValueError, match="margin=-1.0 is no margin"):
+        compare(rabbit, circle, SEARCH, margin=-1.0, **quick)
+    assert {arm.name for arm in found.arms} == {"partial (first)", "partial (second)"}
+
+
+def net(seed, **arguments):
+    return make_architecture(
+        "mnist-mlp", seed=seed, n_test=2, **{"n_data": 8, "width": 4, **arguments}
+    )
+
+
+def test_arms_that_differ_in_size_or_data_are_flagged():
+    rows, arms = known().readings, (ROUGH, SMOOTH)
+    protocol = Protocol(SEARCH, 60, 8000, make_window_rule("rays:1"))
+
+    def flags(rows, *twins):
+        found = summarise(rows, arms, protocol, twins=twins).flags
+        return [flag for flag in found if "parameters" in flag or "trained on" in flag]
+
+    assert not flags(rows, net(0), net(0))
+    assert "not trained on the same data" in flags(rows, net(0), net(0, n_data=9))[0]
+    sized = [
+        tuple(dataclasses.replace(r, n_parameters=n) for r, n in zip(row, (296, 370), strict=True))
+        for row in rows
+    ]
+    assert "different numbers of parameters: rabbit 296, circle 370" in flags(sized)[0]
+
+
+def test_partners_start_from_the_same_weights():
+    small = {"width": 0.25, "image_size": 7, "n_data": 4, "n_test": 1}
+    twins = [make_architecture(name, seed=3, **small) for name in ("resnet8", "plain8")]
+    leaves = [np.concatenate([np.ravel(w) for w in _leaves(map_)]) for map_ in twins]
+    assert np.array_equal(*leaves)
+    other = make_architecture("resnet8", seed=4, **small)
+    assert not np.array_equal(leaves[0], np.concatenate([np.ravel(w) for w in _leaves(other)]))
+
+
+def _leaves(map_):
+    return jax.tree.leaves(map_.variables["params"])
+
+
+def test_the_default_search_is_chosen_by_the_network():
+    assert [axis.name for axis in default_search(net(0))] == ["lr_in", "lr_out"]
+    own = make_architecture("cnn", channels=1, image_size=5, n_data=4, n_test=1)
+    assert [axis.name for axis in default_search(own)] == ["weight_offset", "lr"]
+    with pytest.raises(ValueError, match="Julia has no hyperparameter weight_offset"):
+        default_search(rabbit(0))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"budget": 499}, "budget=499 is too small"),
+        ({"seeds": 0}, "no different seeds"),
+        ({"seeds": [1, 1]}, "no different seeds"),
+        ({"method": "box"}, "unknown method 'box'"),
+        ({"window": "here"}, "window='here' is not understood"),
+        ({"rule": "no"}, "unknown rule 'no'"),
+        ({"a": 3}, "3 is no arm"),
+        ({"a": lambda seed: 3}, "made a int of a seed"),
+        ({"a": "resnet9"}, "depths are 6n"),
+        ({"hparams": {"beta": 1.0}}, "unknown hyperparameter 'beta'"),
+    ],
+)
+def test_what_does_not_fit_is_refused(change, words):
+    given = {"a": rabbit, "b": circle, "axes": SEARCH, "n_steps": 20, "budget": 500, **WINDOW}
+    given = {**given, "seeds": 1, **change}
+    with pytest.raises(ValueError, match=words):
+        compare(given.pop("a"), given.pop("b"), given.pop("axes"), **given)
+
+
+def test_records_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        known().difference = None
