@@ -32,6 +32,7 @@ from dynfrac.boundaries.oracles import Labels, Oracle, run_pace
 from dynfrac.boundaries.pair_fits import dimension_estimate, scale_dimensions
 from dynfrac.boundaries.pairs import Pairs, draw_pairs
 from dynfrac.boundaries.stretch_tails import StretchTail, tail_dimension
+from dynfrac.boundaries.transects import transect_dimension
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.outcomes import Status
 from dynfrac.orbits.rules import AbstractRule
@@ -40,12 +41,14 @@ from dynfrac.sweeps.fingerprints import fingerprint
 from dynfrac.systems.abstract import AbstractMap, resolve_hparams, unknown_name
 from dynfrac.systems.provenance import versions
 
-METHODS = ("auto", "pairs", "stretch-tail", "box-cascade")
-LEAST_BUDGET = 500
-
 PAIRS = "pairs"
 STRETCH = "stretch-tail"
 """Names of the estimates."""
+
+_ROUTES = {"box-cascade": box_cascade, "transects": transect_dimension}
+
+METHODS = ("auto", PAIRS, STRETCH, *_ROUTES)
+LEAST_BUDGET = 500
 
 _SHARES = {STRETCH: 0.15, "doubling": 0.06, "last bit": 0.04}
 """Of a budget that is large enough for all parts; the pairs have what is left."""
@@ -194,7 +197,7 @@ def report_dimension(
         Of all points and of the bootstrap.
     n_steps, every, hparams, rule, dtype, lanes
         Of a map, as in `dynfrac.evaluate`; `n_steps` is required.
-    method : {"auto", "pairs", "stretch-tail", "box-cascade"}
+    method : {"auto", "pairs", "stretch-tail", "box-cascade", "transects"}
         Any method but the pairs is refereed by the pairs, and gives way to them where the two
         disagree. "auto" is the pairs, with stretch-tail as a second opinion on maps; "pairs" does
         without it.
@@ -342,9 +345,8 @@ class _Study:
         elif second == STRETCH:
             stretching = self._ask_stretch_tail(estimates, shares[STRETCH])
         elif second is not None:
-            ask = {"box-cascade": box_cascade}[second]
             oracle = self.oracle(shares[second])
-            estimates[second] = ask(oracle, seed=self.seed)
+            estimates[second] = _ROUTES[second](oracle, seed=self.seed)
             self.runs[second] = oracle.used
         first = PAIRS if method == "auto" else method
         agreement, first = _compare(estimates, first)
