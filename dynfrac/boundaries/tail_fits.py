@@ -24,6 +24,8 @@ LOW, HIGH = 0.80, 0.95
 _N_THRESHOLDS = 64
 _PERIODS = np.geomspace(0.25, 4.0, 200)
 _FINER = np.linspace(0.985, 1.015, 13)
+_FEWEST = 1.5
+_LATTICE = 0.5
 _CHANCE = 15.0
 """n r^2 of a modulation r that chance alone exceeds in less than one of ten thousand samples."""
 
@@ -91,7 +93,7 @@ def fit_tail(values: np.ndarray) -> TailFit:
     values = np.sort(np.asarray(values, float))
     low, high = np.quantile(values, (LOW, HIGH))
     tail = values[values > low]
-    period, modulation = _oscillation(tail - low)
+    period, modulation = _oscillation(tail - low, (high - low) / _FEWEST)
     part = 0.5
     if period:
         # Whole periods only, also in the two parts; a tenth too long does no harm.
@@ -150,8 +152,12 @@ def _left_over(rate: float, period: float, modulation: float) -> float:
     return modulation**2 * (rate * period) ** 2 / 12
 
 
-def _oscillation(excess: np.ndarray) -> tuple[float, float]:
-    """Return period and size of the strongest oscillation around an exponential, or zeros."""
+def _oscillation(excess: np.ndarray, longest: float) -> tuple[float, float]:
+    """Return period and size of the strongest oscillation around an exponential, or zeros.
+
+    Of periods over `longest` only those of a lattice count: a bend of the tail looks like half an
+    oscillation.
+    """
     rate = 1 / excess.mean()
     period, size = 0.0, 0.0
     for periods in (_PERIODS, _FINER):
@@ -160,5 +166,6 @@ def _oscillation(excess: np.ndarray) -> tuple[float, float]:
         smooth = rate / (rate - 1j * frequencies)
         seen = np.array([np.exp(1j * w * excess).mean() for w in frequencies])
         sizes = np.abs(seen - smooth)
+        sizes[(periods > longest) & (sizes < _LATTICE)] = 0
         period, size = float(periods[np.argmax(sizes)]), float(sizes.max())
     return (period, min(size, 1.0)) if len(excess) * size**2 > _CHANCE else (0.0, 0.0)

@@ -13,6 +13,7 @@ from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.evaluator import evaluate
 from dynfrac.orbits.outcomes import Status
 from dynfrac.orbits.phase import phase_space
+from dynfrac.orbits.rules import make_rule
 from dynfrac.orbits.sensitivities import (
     Sensitive,
     direction_name,
@@ -69,7 +70,7 @@ def final_state(map_, hparams, n_steps):
 
 
 CASES = {
-    "sgd": (net(), RATES, (0.3, 0.6)),
+    "sgd": (net(), [*RATES, Axis("input_offset_per_step", 1e-3, 0.1)], (0.3, 0.6, 0.5)),
     "momentum": (net("momentum"), [*RATES, Axis("momentum", 0.1, 0.9)], (0.2, 0.1, 0.5)),
     "adam": (
         net("adam"),
@@ -78,12 +79,28 @@ CASES = {
     ),
     "minibatches": (normed("scan"), [Axis("lr", 0.01, 1.0)], (0.5,)),
     "from the host": (normed("host"), [Axis("lr", 0.01, 1.0)], (0.5,)),
-    "offset at every step": (
-        net(),
-        [Axis("input_offset_per_step", 1e-3, 0.1), RATES[0]],
-        (0.5, 0.3),
-    ),
 }
+
+
+def derivative_along(map_, axes, place, unit, n_steps):
+    """Return the derivative of the last state along a line of the window, found in two ways."""
+
+    @jax.jit
+    def along(s):
+        values = {}
+        for axis, x, u in zip(axes, place, unit, strict=True):
+            log = axis.scale == "log10"
+            low, high = np.log10([axis.low, axis.high]) if log else (axis.low, axis.high)
+            value = low + (high - low) * (x + s * u)
+            values[axis.name] = 10.0**value if log else value
+        return final_state(map_, values, n_steps)
+
+    with precision():
+        dense = jax.jacrev(along)(0.0)  # reverse mode through all steps: another arithmetic
+        eps = 1e-4
+        slopes = [(along(eps * k) - along(-eps * k)) / (2 * eps * k) for k in (1, 2)]
+    # Central differences with their first error taken out: wrong by about eps^4 and 1e-16 / eps.
+    return dense, (4 * slopes[0] - slopes[1]) / 3
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -93,27 +110,174 @@ def test_it_is_the_derivative_of_the_state_along_the_direction(name):
     unit = np.random.default_rng(1).standard_normal(len(axes))
     unit /= np.linalg.norm(unit)
     hparams, directions = window_directions(axes, place[None], unit[None])
+    # The last loss is that of the state after n_steps, before one more step.
     runs = stretch_runs(map_, hparams, directions, n_steps=n_steps + 1, dtype="float64")
     assert runs.status[0] in (Status.CONVERGED, Status.BOUNDED)
-
-    @jax.jit
-    def along(s):
-        values = {}
-        for axis, x, u in zip(axes, place, unit, strict=True):
-            low, high = (
-                (axis.low, axis.high) if axis.scale == "linear" else np.log10([axis.low, axis.high])
-            )
-            value = low + (high - low) * (x + s * u)
-            values[axis.name] = value if axis.scale == "linear" else 10.0**value
-        return final_state(map_, values, n_steps)
-
-    with precision():
-        derivative = jax.jacrev(along)(0.0)  # reverse mode through all steps: another arithmetic
-        eps = 1e-4
-        steps = [(along(eps * k) - along(-eps * k)) / (2 * eps * k) for k in (1, 2)]
-    # Central differences with their first error taken out: wrong by about eps^4 and 1e-16 / eps.
-    difference = (4 * steps[0] - steps[1]) / 3
-    expected = np.log(np.linalg.norm(derivative))
-    assert runs.final[0] == pytest.approx(expected, abs=1e-9)
+    dense, difference = derivative_along(map_, axes, place, unit, n_steps)
+    assert runs.final[0] == pytest.approx(np.log(np.linalg.norm(dense)), abs=1e-9)
     assert runs.final[0] == pytest.approx(np.log(np.linalg.norm(difference)), abs=1e-6)
     assert runs.largest[0] >= max(0.0, runs.final[0])
+
+
+def test_closed_form_of_descent_on_a_parabola():
+    # w_t = (1 - lr h)^t w0, so that dw_t / dlr = -h t (1 - lr h)^(t - 1) w0.
+    rates, n_steps, h = np.array([0.1, 0.4, 0.55, 3.0]), 40, 3.0
+    map_ = make_map("gd-quadratic", eigenvalues=(h,))
+    got = stretch_histories(map_, {"lr": rates}, {"lr": np.ones(4)}, n_steps=n_steps)
+    t = np.arange(n_steps)
+    with np.errstate(divide="ignore"):
+        expected = np.log(h * t) + (t - 1) * np.log(np.abs(1 - rates[:, None] * h))
+    kept = np.isfinite(got.losses)
+    np.testing.assert_allclose(got.logs[kept], expected[kept], rtol=1e-12, atol=1e-12)
+    assert np.all(got.logs[:, 0] == -np.inf)
+    # The last rate multiplies w by -8: the loss is over a million of the first after four steps.
+    assert got.t_escape.tolist() == [-1, -1, -1, 4]
+    assert kept.sum(axis=1).tolist() == [40, 40, 40, 5]
+    assert np.isnan(got.logs[3, 5:]).all()
+    runs = stretch_runs(map_, {"lr": rates}, {"lr": np.ones(4)}, n_steps=n_steps)
+    ends = [39, 39, 39, 4]
+    np.testing.assert_allclose(runs.final, expected[range(4), ends], rtol=1e-12)
+    highest = [max(0, row[: end + 1].max()) for row, end in zip(expected, ends, strict=True)]
+    np.testing.assert_allclose(runs.largest, highest, rtol=1e-12)
+
+
+def test_no_overflow_in_long_chaos():
+    # The derivative of a start is the product of the slopes; its size here is about exp(2000).
+    n_steps = 3001
+    got = stretch_runs(make_map("logistic"), {"x0": [0.3]}, {"x0": [1.0]}, n_steps=n_steps)
+    x, total = 0.3, 0.0
+    for _ in range(n_steps - 1):
+        total += np.log(abs(4 - 8 * x))
+        x = 4 * x * (1 - x)
+    # Rounding makes two orbits of it, of equal statistics: a sum of 3000 slopes varies by 50.
+    assert got.final[0] == pytest.approx(total, abs=200)
+    assert got.final[0] > 1900
+    assert got.largest[0] >= got.final[0]
+
+
+def places(n, axes=RATES, seed=0):
+    rng = np.random.default_rng(seed)
+    units = rng.standard_normal((n, len(axes)))
+    units /= np.linalg.norm(units, axis=1, keepdims=True)
+    return window_directions(axes, rng.random((n, len(axes))), units)
+
+
+WIDE = [Axis("lr_in", 0.1, 1e3), Axis("lr_out", 0.1, 1e3)]
+
+
+def test_decisions_are_those_of_the_evaluator_and_nothing_moves_after_them():
+    hparams, directions = places(60, WIDE)
+    got = stretch_runs(net(), hparams, directions, n_steps=60)
+    plain = evaluate(net(), hparams, n_steps=60)
+    np.testing.assert_array_equal(got.status == Status.CONVERGED, plain.labels)
+    np.testing.assert_array_equal(got.t_escape, plain.t_escape)
+    escaped = got.t_escape >= 0
+    assert 10 < escaped.sum() < 50
+    # Most of them overflow later; what they are judged by is where they passed the limit.
+    assert np.isin(got.status[escaped], (Status.ESCAPED, Status.NOT_FINITE)).all()
+    longer = stretch_runs(net(), hparams, directions, n_steps=120)
+    soon = escaped & (got.t_escape < 30)
+    for field in ("largest", "final", "t_escape"):
+        np.testing.assert_array_equal(getattr(got, field)[soon], getattr(longer, field)[soon])
+    histories = stretch_histories(net(), hparams, directions, n_steps=60)
+    np.testing.assert_array_equal(histories.status, got.status)
+    np.testing.assert_array_equal(histories.t_escape, got.t_escape)
+    highest = np.maximum(0, np.nanmax(histories.logs, axis=1))
+    np.testing.assert_allclose(highest, got.largest, rtol=1e-9)
+
+
+def test_a_run_does_not_feel_which_others_share_its_batch():
+    hparams, directions = places(12, WIDE)
+    all_ = stretch_runs(net(), hparams, directions, n_steps=50, lanes=8)
+    few = [{k: v[9:] for k, v in part.items()} for part in (hparams, directions)]
+    some = stretch_runs(net(), *few, n_steps=50, lanes=8)
+    np.testing.assert_array_equal(some.largest, all_.largest[9:])
+    np.testing.assert_array_equal(some.final, all_.final[9:])
+
+
+def test_float32_is_close():
+    hparams, directions = places(20)
+    short, full = (
+        stretch_runs(net(), hparams, directions, n_steps=20, dtype=dtype).final
+        for dtype in ("float32", "float64")
+    )
+    np.testing.assert_allclose(short, full, atol=1e-3)
+
+
+def test_decided_and_settled_runs_leave_early():
+    settled = []
+    axes = [Axis("lr", 0.5, 1.5, scale="linear")]
+    hparams, directions = places(30, axes)
+    stretch_runs(
+        make_map("gd-quadratic", eigenvalues=(1.0,)),
+        hparams,
+        directions,
+        n_steps=5000,
+        on_progress=settled.append,
+    )
+    # Weights and derivatives are zero once 2^-t is, after 1075 steps; there are 200 chunks.
+    assert sum(settled) == 30 * 5000
+    assert len(settled) < 60
+
+
+def test_derivatives_of_values_on_logarithmic_axes():
+    axes = [Axis("a", 0.01, 100.0, scale="log10"), Axis("b", -3.0, 5.0, scale="linear")]
+    place, unit = np.array([[0.3, 0.6]]), np.array([[0.6, -0.8]])
+    _, directions = window_directions(axes, place, unit)
+    eps = 1e-6
+    for axis, x, u in zip(axes, place.T, unit.T, strict=True):
+        slope = (axis.values(x + eps * u) - axis.values(x - eps * u)) / (2 * eps)
+        np.testing.assert_allclose(directions[axis.name], slope, rtol=1e-8)
+
+
+@final
+class Spiral(AbstractMap):
+    """A complex state with a clock, of which the derivative sees only the former."""
+
+    @property
+    def defaults(self):
+        return {"angle": 0.1, "size": 0.9}
+
+    def init(self, hparams):
+        return {"z": jnp.asarray(1 + 0j), "clock": jnp.int32(0)}
+
+    def step(self, state, hparams, t):
+        factor = hparams["size"] * jnp.exp(1j * hparams["angle"])
+        return {"z": state["z"] * factor, "clock": state["clock"] + 1}
+
+    def observe(self, state, hparams):
+        return jnp.abs(state["z"])
+
+
+def test_complex_states_and_clocks():
+    got = stretch_histories(Spiral(), {"angle": [0.1]}, {"angle": [2.0]}, n_steps=20)
+    t = np.arange(20)
+    with np.errstate(divide="ignore"):
+        expected = np.log(2 * t) + t * np.log(0.9)
+    np.testing.assert_allclose(got.logs[0], expected, rtol=1e-12)
+
+
+def test_it_is_a_map_with_the_components_as_hyperparameters():
+    map_ = Sensitive(net(), make_rule(None), ("lr",))
+    assert direction_name("lr") in map_.defaults
+    assert set(net().defaults) < set(map_.defaults)
+    # A tangent of the state makes no difference.
+    got = stretch_runs(Stretched(net()), {"lr": [1.0]}, {"lr": [1.0]}, n_steps=9)
+    assert got.final == stretch_runs(net(), {"lr": [1.0]}, {"lr": [1.0]}, n_steps=9).final
+
+
+@pytest.mark.parametrize(
+    ("directions", "options", "words"),
+    [
+        ({}, {}, "leads nowhere"),
+        ({"rl": [1.0]}, {}, "unknown hyperparameter 'rl'; did you mean 'lr'"),
+        ({"lr": [np.inf]}, {}, "not finite"),
+        ({"lr": [1.0]}, {"rule": "threshold:0@lyapunov"}, "watches the Lyapunov exponent"),
+        ({"lr": [1.0]}, {"dtype": "bfloat16"}, "dtype='bfloat16' is not supported"),
+        ({"lr": [1.0, 2.0]}, {"n_steps": 0}, "n_steps=0"),
+    ],
+)
+def test_misuse_is_refused(directions, options, words):
+    for run in (stretch_runs, stretch_histories):
+        with pytest.raises(ValueError, match=words):
+            run(net(), {"lr": 1.0}, directions, **{"n_steps": 5, **options})
