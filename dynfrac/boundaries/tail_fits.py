@@ -13,6 +13,7 @@ import math
 from typing import final
 
 import numpy as np
+from scipy.signal import find_peaks
 
 from dynfrac.analysis.estimates import Curve
 
@@ -155,17 +156,24 @@ def _left_over(rate: float, period: float, modulation: float) -> float:
 def _oscillation(excess: np.ndarray, longest: float) -> tuple[float, float]:
     """Return period and size of the strongest oscillation around an exponential, or zeros.
 
-    Of periods over `longest` only those of a lattice count: a bend of the tail looks like half an
-    oscillation.
+    Only peaks count, and of periods over `longest` only those of a lattice: a bend of the tail
+    looks like half an oscillation.
     """
-    rate = 1 / excess.mean()
-    period, size = 0.0, 0.0
-    for periods in (_PERIODS, _FINER):
-        periods = periods * (period or 1.0)
-        frequencies = 2 * math.pi / periods
-        smooth = rate / (rate - 1j * frequencies)
-        seen = np.array([np.exp(1j * w * excess).mean() for w in frequencies])
-        sizes = np.abs(seen - smooth)
-        sizes[(periods > longest) & (sizes < _LATTICE)] = 0
-        period, size = float(periods[np.argmax(sizes)]), float(sizes.max())
-    return (period, min(size, 1.0)) if len(excess) * size**2 > _CHANCE else (0.0, 0.0)
+    sizes = _sizes(excess, _PERIODS)
+    peaks, found = find_peaks(sizes, prominence=math.sqrt(_CHANCE / len(excess)))
+    usable = (_PERIODS[peaks] <= longest) | (sizes[peaks] > _LATTICE)
+    if not usable.any():
+        return 0.0, 0.0
+    peaks, heights = peaks[usable], found["prominences"][usable]
+    # A lattice shows at parts of its spacing, too.
+    coarse = _PERIODS[peaks[heights > 0.9 * heights.max()].max()]
+    finer = coarse * _FINER
+    sizes = _sizes(excess, finer)
+    return float(finer[np.argmax(sizes)]), float(min(sizes.max(), 1.0))
+
+
+def _sizes(excess: np.ndarray, periods: np.ndarray) -> np.ndarray:
+    """Return how far the tail oscillates with each period, beyond what an exponential has of it."""
+    rate, frequencies = 1 / excess.mean(), 2 * math.pi / periods
+    seen = np.array([np.exp(1j * w * excess).mean() for w in frequencies])
+    return np.abs(seen - rate / (rate - 1j * frequencies))
