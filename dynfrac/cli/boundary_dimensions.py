@@ -54,6 +54,9 @@ def print_report(name: str, report: DimensionReport) -> None:
         )
     _print_shares(report)
     echo_flags(report.headline.flags)
+    for key, reading in report.estimates.items():
+        if reading is not report.headline:
+            echo_flags(f"{key}: {flag}" for flag in reading.flags)
     echo_flags(report.flags)
 
 

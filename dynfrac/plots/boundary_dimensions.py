@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from dynfrac.analysis.estimates import Estimate
-from dynfrac.analysis.scaling import fit_window
 from dynfrac.studies.dimension_reports import PAIRS, DimensionReport
 
 # Okabe-Ito, which colour-blind readers tell apart.
@@ -43,7 +42,7 @@ def boundary_dimension_figure(report: DimensionReport, *, title: str | None = No
     pairs = report.estimates.get(PAIRS)
     if pairs is not None and (pairs.curve.y > 0).any():
         above = figure.add_subplot(grid[0, 0] if len(report.local) else grid[:, 0])
-        draw_fractions(above, pairs)
+        draw_fractions(above, pairs, len(report.axes))
         if len(report.local):
             above.tick_params(labelbottom=False)
             above.set_xlabel("")
@@ -57,7 +56,7 @@ def boundary_dimension_figure(report: DimensionReport, *, title: str | None = No
     return figure
 
 
-def draw_fractions(axes: Axes, pairs: Estimate) -> Axes:
+def draw_fractions(axes: Axes, pairs: Estimate, n_axes: int) -> Axes:
     """Draw the fraction of pairs that disagree with two standard errors, the window and the fit.
 
     Parameters
@@ -65,6 +64,8 @@ def draw_fractions(axes: Axes, pairs: Estimate) -> Axes:
     axes : matplotlib Axes
     pairs : Estimate
         Of stratified pairs, with a curve.
+    n_axes : int
+        Of the window: the dimension is this less the slope.
 
     Returns
     -------
@@ -88,12 +89,12 @@ def draw_fractions(axes: Axes, pairs: Estimate) -> Axes:
         zorder=3,
     )
     if pairs.has_value:
-        fit = fit_window(x, y, pairs.window)
         ends = np.array(pairs.window)
+        alpha = n_axes - pairs.value
         axes.axvspan(*pairs.window, color=_WINDOW, zorder=0, linewidth=0)
         axes.plot(
             ends,
-            np.exp(fit.intercept) * ends**fit.slope,
+            np.exp(_level(x, y, stderr, pairs.window, alpha)) * ends**alpha,
             color=_FIT,
             linewidth=1.6,
             zorder=4,
@@ -212,6 +213,15 @@ def draw_methods(axes: Axes, report: DimensionReport) -> Axes:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     return axes
+
+
+def _level(
+    x: np.ndarray, y: np.ndarray, stderr: np.ndarray, window: tuple[float, float], alpha: float
+) -> float:
+    """Return ln f at distance 1 of the line of a given slope that passes the points in a window."""
+    inside = (x >= window[0] / 1.01) & (x <= window[1] * 1.01)
+    weights = (y / np.maximum(np.nan_to_num(stderr), 1e-3 * y))[inside] ** 2
+    return float(np.average(np.log(y[inside]) - alpha * np.log(x[inside]), weights=weights))
 
 
 def _half_width(estimate: Estimate) -> float:

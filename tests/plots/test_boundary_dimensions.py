@@ -34,6 +34,13 @@ def test_all_panels_of_a_report():
     drawn = fractions.containers[0].lines[0]
     seen = REPORT.headline.curve.y > 0
     np.testing.assert_allclose(drawn.get_ydata(), REPORT.headline.curve.y[seen])
+    # The line has the slope of the value, which is fitted with weights.
+    (line,) = (line for line in fractions.lines if line.get_label().startswith("D = "))
+    (x0, x1), (y0, y1) = line.get_data()
+    assert 2 - np.log(y1 / y0) / np.log(x1 / x0) == pytest.approx(REPORT.headline.value)
+    middle = np.interp(np.log(0.02), np.log([x0, x1]), np.log([y0, y1]))
+    # A chord of length eps crosses a circle of radius r with probability 4 r eps.
+    assert np.exp(middle) == pytest.approx(4 * 0.1**0.5 * 0.02, rel=0.5)
     np.testing.assert_allclose(local.containers[0].lines[0].get_ydata(), REPORT.local.y)
     low, high = local.get_ylim()
     assert low <= REPORT.headline.value <= high <= 2.4
