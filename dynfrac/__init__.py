@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from dynfrac.studies.comparison_summaries import Comparison as Comparison
     from dynfrac.studies.comparisons import compare as compare
     from dynfrac.studies.comparisons import compare_levels as compare_levels
+    from dynfrac.studies.dimension_reports import DimensionReport as DimensionReport
+    from dynfrac.studies.dimension_reports import report_dimension as report_dimension
     from dynfrac.sweeps.runs import open_sweep as open_sweep
     from dynfrac.sweeps.runs import sweep as sweep
     from dynfrac.systems.abstract import AbstractMap as AbstractMap
@@ -54,6 +56,7 @@ _HOMES = {
     "Axis": "dynfrac.orbits.axes",
     "BasinEntropy": "dynfrac.analysis.basin_entropies",
     "Comparison": "dynfrac.studies.comparison_summaries",
+    "DimensionReport": "dynfrac.studies.dimension_reports",
     "Estimate": "dynfrac.analysis.estimates",
     "LyapunovSpectrum": "dynfrac.analysis.spectra",
     "OrbitDiagram": "dynfrac.analysis.cascades",
@@ -82,6 +85,7 @@ _HOMES = {
     "max_lyapunov": "dynfrac.analysis.lyapunov",
     "open_sweep": "dynfrac.sweeps.runs",
     "orbit_diagram": "dynfrac.analysis.diagrams",
+    "report_dimension": "dynfrac.studies.dimension_reports",
     "sweep": "dynfrac.sweeps.runs",
     "takens_dimension": "dynfrac.analysis.takens",
     "training_map": "dynfrac.systems.recipes",
@@ -93,6 +97,7 @@ __all__ = [
     "Axis",
     "BasinEntropy",
     "Comparison",
+    "DimensionReport",
     "Estimate",
     "LyapunovSpectrum",
     "OrbitDiagram",
@@ -121,6 +126,7 @@ __all__ = [
     "max_lyapunov",
     "open_sweep",
     "orbit_diagram",
+    "report_dimension",
     "sweep",
     "takens_dimension",
     "training_map",

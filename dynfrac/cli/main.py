@@ -44,6 +44,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "dynfrac.cli.cmd_lyapunov:command",
         "Lyapunov exponents of a map or of a training run.",
     ),
+    "dimension": (
+        "dynfrac.cli.cmd_dimension:command",
+        "Dimension of a boundary without a sweep.",
+    ),
+    "compare": (
+        "dynfrac.cli.cmd_compare:command",
+        "Do the boundaries of two architectures differ in dimension?",
+    ),
     "validate": (
         "dynfrac.cli.cmd_validate:command",
         "Measure every known value: the proof that the numbers are right.",
