@@ -108,7 +108,7 @@ TARGETS = {
         200,
     ),
 }
-BUDGETS = {"pairs": 170_000, "stretch-tail": 17_000, "cascade": 170_000, "transects": 170_000}
+BUDGETS = {"pairs": 170_000, "stretch-tail": 17_000, "box-cascade": 170_000, "transects": 170_000}
 
 
 def applies(method, target):

@@ -234,8 +234,8 @@ def fit_counts(
     2.49
     """
     log_x = np.log(np.asarray(x, dtype=np.float64))
-    counts = np.asarray(rates, dtype=np.float64) * exposures
     weights = np.asarray(exposures, dtype=np.float64)
+    counts = np.asarray(rates, dtype=np.float64) * weights
     total = counts.sum(axis=-1)
     known = (counts > 0).sum(axis=-1) >= 2
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -3,17 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from dynfrac.analysis.estimates import Estimate
+from dynfrac.boundaries.box_cascades import box_cascade
 from dynfrac.boundaries.oracles import Labels, Oracle
 from dynfrac.boundaries.pair_fits import dimension_estimate
 from dynfrac.boundaries.pairs import draw_pairs
+from dynfrac.boundaries.stretch_tails import stretch_tail
+from dynfrac.boundaries.transects import transect_dimension
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.criteria import AbstractRule
 from dynfrac.systems.abstract import AbstractMap, unknown_name
 
-METHODS = ("auto", "pairs")
+PAIRS, STRETCH_TAIL = "pairs", "stretch-tail"
 LEAST_BUDGET = 500
+
+
+def stratified_pairs(
+    oracle: Oracle, *, seed: int = 0, on_progress: Callable[[int], None] | None = None
+) -> Estimate:
+    """Draw stratified pairs and fit the dimension of the boundary to them.
+
+    Parameters
+    ----------
+    oracle : Oracle
+    seed : int
+        Of the points and the bootstrap.
+    on_progress : callable, optional
+        Called with the number of labels used so far.
+    """
+    return dimension_estimate(draw_pairs(oracle, seed=seed, on_progress=on_progress), seed=seed)
+
+
+ROUTES: Mapping[str, Callable[..., Estimate]] = MappingProxyType(
+    {PAIRS: stratified_pairs, "box-cascade": box_cascade, "transects": transect_dimension}
+)
+"""Methods that need labels and nothing else, by name: `route(oracle, *, seed, on_progress)`."""
+
+METHODS = ("auto", *ROUTES, STRETCH_TAIL)
 
 
 def boundary_dimension(
@@ -30,7 +58,7 @@ def boundary_dimension(
     lanes: int | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Estimate:
-    """Box dimension of the boundary between outcomes, from labels at chosen points.
+    """Box dimension of the boundary between outcomes, from runs at chosen points.
 
     Parameters
     ----------
@@ -41,8 +69,10 @@ def boundary_dimension(
         One to three. Distances are in units of the window, in decades on logarithmic axes.
     budget : int
         Most runs or labels to spend, at least 500, those of the pilot grid included.
-    method : {"auto", "pairs"}
-        Stratified pairs in both cases (`dynfrac.boundaries.pairs`).
+    method : {"auto", "pairs", "box-cascade", "transects", "stretch-tail"}
+        Stratified pairs of points (`dynfrac.boundaries.pairs`), which is what "auto" means; a
+        nested sample of boxes; label changes along random segments; or, of a map, how much the
+        derivatives of its runs grow. Each module says where its method misleads.
     seed : int, default 0
         Of the points and the bootstrap.
     n_steps, hparams, rule, dtype, lanes
@@ -53,21 +83,23 @@ def boundary_dimension(
     Returns
     -------
     Estimate
-        `curve` is the fraction f of pairs that disagree against their distance, `window` the
+        Of pairs: `curve` is the fraction f that disagree against their distance, `window` the
         distances fitted, `n_runs` the labels used. Not-a-number, with the reason in `flags`, if no
         boundary was met or too few pairs disagree. A boundary of isolated points is not met.
 
     Raises
     ------
     ValueError
-        If the budget is below 500, the method unknown, or axes and target do not fit.
+        If the budget is below 500, the method unknown or not for this target, or axes and target
+        do not fit.
 
     Notes
     -----
     f ~ eps^alpha and D = N - alpha (Grebogi et al. 1983; McDonald et al. 1985). The error is a
     bootstrap over centres; it says how well the slope over these scales is known, and nothing of
     other scales. Where the dimension depends on the scale, as it does on trainability boundaries,
-    quote `window` with the number.
+    quote `window` with the number. `dynfrac.studies.dimension_reports.report_dimension`, the
+    command `dynfrac dimension`, adds a second opinion and what is needed to judge both.
 
     Examples
     --------
@@ -82,15 +114,19 @@ def boundary_dimension(
         raise unknown_name("method", method, METHODS)
     if isinstance(budget, bool) or budget != int(budget) or budget < LEAST_BUDGET:
         raise ValueError(f"budget={budget} is too small; pass a whole number of at least 500")
-    oracle = Oracle(
-        target,
-        axes,
-        budget=int(budget),
-        n_steps=n_steps,
-        hparams=hparams,
-        rule=rule,
-        dtype=dtype,
-        lanes=lanes,
-    )
-    pairs = draw_pairs(oracle, seed=seed, on_progress=on_progress)
-    return dimension_estimate(pairs, seed=seed)
+    settings = {
+        "n_steps": n_steps,
+        "hparams": hparams,
+        "rule": rule,
+        "dtype": dtype,
+        "lanes": lanes,
+    }
+    # What does not fit is said in the same words for all methods.
+    oracle = Oracle(target, axes, budget=int(budget), **settings)
+    if method == STRETCH_TAIL:
+        if not isinstance(target, AbstractMap):
+            raise ValueError(f"method={method!r} needs a map, whose runs it follows; use 'pairs'")
+        settings |= {"budget": int(budget), "seed": seed, "on_progress": on_progress}
+        return stretch_tail(target, axes, **settings).estimate
+    route = ROUTES[PAIRS if method == "auto" else method]
+    return route(oracle, seed=seed, on_progress=on_progress)

@@ -221,5 +221,5 @@ def _sharpest_bend(
         spread = max(float(np.nanstd(drawn[0] - drawn[1])), 1e-12)
         difference = abs(slopes[0] - slopes[1])
         if difference > _BENT and difference / spread > sharpest:
-            sharpest, found = difference / spread, (float(x[cut]), *slopes)
+            sharpest, found = difference / spread, (float(x[cut]), slopes[0], slopes[1])
     return found

@@ -110,6 +110,27 @@ def test_an_unknown_method_is_refused():
         boundary_dimension(disc, UNIT[:2], budget=1000, method="pair")
 
 
+@pytest.mark.parametrize("method", ["box-cascade", "transects", "stretch-tail"])
+def test_other_methods_meet_the_same_boundary(method):
+    estimate = boundary_dimension(
+        make_map("cantor-curve"),
+        [Axis("x", 0.0, 1.0), Axis("y", 0.0, 1.0)],
+        budget=20_000,
+        method=method,
+        n_steps=150,
+        seed=5,
+    )
+    assert abs(estimate.value - (1 + TWO_SCALES)) < 4 * estimate.stderr
+    assert estimate.stderr < 0.08
+    assert estimate.n_runs <= 20_000
+    assert estimate.method.replace(" ", "-").startswith(method[:5])
+
+
+def test_a_function_has_no_runs_to_stretch():
+    with pytest.raises(ValueError, match="method='stretch-tail' needs a map"):
+        boundary_dimension(disc, UNIT[:2], budget=1000, method="stretch-tail")
+
+
 def test_progress_counts_labels():
     seen = []
     boundary_dimension(disc, UNIT[:2], budget=3000, on_progress=seen.append)
