@@ -23,7 +23,8 @@ def width_in_decades(axis):
 
 def test_the_window_of_descent_on_a_quadratic_is_where_theory_says():
     # 1 - 3 lr is below -1 in size for lr > 2/3, and no other eigenvalue is larger.
-    window = RayWindow(width=0.5)(QuadraticDescent(), [Axis("lr", 1e-3, 1e3)], n_steps=400)
+    search = [Axis("lr", 1e-3, 1e3)]
+    window = RayWindow(width=0.5)(QuadraticDescent(), search, n_steps=400, lanes=1)
     (axis,) = window.axes
     # After 400 steps the mean of the last 20 losses tells 2/3 to about 1/400 of it.
     assert math.sqrt(axis.low * axis.high) == pytest.approx(2 / 3, rel=2e-3)
@@ -100,10 +101,10 @@ def test_a_julia_set_is_found_from_inside():
     search = [Axis("z_re", -2.0, 2.0), Axis("z_im", -2.0, 2.0)]
     hparams = {"c_re": -1.0, "c_im": 0.0}
     rule = RayWindow(0.05, reference=(0.0, 0.0))
-    window = rule(make_map("quadratic"), search, n_steps=100, hparams=hparams)
+    window = rule(make_map("quadratic"), search, n_steps=100, hparams=hparams, lanes=4)
     first = window.points[0]
     assert first[0] == pytest.approx(first[1]) and 0.2 < first[0] < 1
-    corner = RayWindow(0.05)(make_map("quadratic"), search, n_steps=100, hparams=hparams)
+    corner = RayWindow(0.05)(make_map("quadratic"), search, n_steps=100, hparams=hparams, lanes=4)
     assert not corner and corner.n_runs == 1
     assert corner.flags == ("the reference point does not converge: give another one",)
 
