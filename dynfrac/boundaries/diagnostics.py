@@ -164,7 +164,7 @@ def double_steps(
     for part, points in zip(pairs.rounds, _requests(pairs, asked), strict=True):
         n, k = len(part.strata), len(part.columns)
         chosen, weight = _choose_centres(
-            part.hits.any(axis=0), min(int(share * n), doubled.left // (k + 1)), rng
+            np.any(part.hits, axis=0), min(int(share * n), doubled.left // (k + 1)), rng
         )
         if not len(chosen):
             continue

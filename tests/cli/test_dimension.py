@@ -2,10 +2,13 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -282,3 +285,15 @@ def test_what_is_wrong_ends_in_one_sentence(capsys, tmp_path, monkeypatch, argum
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.count("\n") == 1
     assert captured.err.startswith("error: ") and words in captured.err
+
+
+def test_the_page_shows_what_the_command_prints(capsys):
+    page = (Path(__file__).parents[2] / "docs" / "boundary_dimension.md").read_text("utf-8")
+    typed = re.search(r"\$ dynfrac (dimension --map .*?)```", page, re.S)[1].replace("\\\n", " ")
+    arguments = shlex.split(typed.partition("--plot")[0])
+    status, result = record(capsys, *arguments[1:])
+    shown = [float(number) for number in re.search(r"D = (.*), stderr (.*), 95", page).groups()]
+    # Another machine may round otherwise and flip a few labels, which moves D by less than this.
+    assert status == 0 and abs(shown[0] - result["value"]) < result["stderr"] / 2
+    assert shown[1] == pytest.approx(result["stderr"], rel=0.2)
+    assert f"budget {result['budget']}, rule {result['conditions']['rule']}" in page
