@@ -21,8 +21,9 @@ from collections.abc import Callable
 from typing import final
 
 import numpy as np
+from scipy.special import stdtrit
 
-from dynfrac.analysis.estimates import Curve, Estimate, interval_95
+from dynfrac.analysis.estimates import Z95, Curve, Estimate, interval_95
 from dynfrac.analysis.scaling import fit_window, slope_weights
 from dynfrac.boundaries.oracles import Oracle
 from dynfrac.boundaries.pilots import pilot_zones
@@ -173,7 +174,8 @@ def transect_dimension(
         Of d - 1 plus the exponent of the counts; `curve` is the mean number of label changes on a
         segment against the spacing of its points, in units of the window. The error is a bootstrap
         over segments, together with how far the slope moves when the largest or the smallest
-        spacing is left out. Not-a-number if fewer than 20 segments meet the boundary.
+        spacing is left out; the interval is that of Student's t. Not-a-number if fewer than 20
+        segments meet the boundary.
 
     Notes
     -----
@@ -220,7 +222,10 @@ def transect_estimate(transects: Transects, *, seed: int) -> Estimate:
     stderr = math.hypot(sampling, _drift(x, y, weights, slope) / 2, ALLOWANCE)
     value = transects.n_axes - 1 - slope
     low, high = interval_95(
-        value, stderr, lowest=transects.n_axes - 1.0, highest=float(transects.n_axes)
+        value,
+        stderr * _student(transects) / Z95,
+        lowest=transects.n_axes - 1.0,
+        highest=float(transects.n_axes),
     )
     return Estimate(
         value=value,
@@ -356,6 +361,18 @@ def _doubts(
                 f"half of the scales and {base - coarser:.2f} at the larger"
             )
     return tuple(flags) + _direction_flag(transects, x, stderr)
+
+
+def _student(transects: Transects) -> float:
+    """Return half the width of a 95 % interval in standard errors.
+
+    That of Student's t, for the number of segments, of equal weight, that would be as informative
+    as those that meet the boundary.
+    """
+    n_of_kind = np.bincount(transects.kinds, minlength=3)
+    weights = transects.shares[transects.kinds] / n_of_kind[transects.kinds]
+    parts = weights * transects.changes[:, 0]
+    return float(stdtrit(max(parts.sum() ** 2 / (parts**2).sum() - 1, 2.0), 0.975))
 
 
 def _direction_flag(transects: Transects, x: np.ndarray, stderr: float) -> tuple[str, ...]:

@@ -154,7 +154,7 @@ def test_the_edge_of_the_henon_basin_is_its_saddle():
     np.testing.assert_allclose(orbit.states[-5:], [[x, 0.3 * x]] * 5, atol=1e-6)
     # Eigenvalue of the saddle: the root of s^2 + 2.8 x s - 0.3 = 0 that is above 1.
     slope = -1.4 * x + math.sqrt((1.4 * x) ** 2 + 0.3)
-    assert orbit.exponent.value == pytest.approx(math.log(slope), abs=0.01)
+    assert orbit.exponent.value == pytest.approx(math.log(slope), abs=1e-3)
 
 
 def test_time_goes_on_along_the_edge_of_a_driven_map():

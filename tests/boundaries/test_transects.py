@@ -160,6 +160,14 @@ def test_segments_stay_in_the_window_and_fit_their_kind(n_axes):
     assert meets[transects.kinds == 0].mean() > 0.15 > 0.05 > meets[transects.kinds == 2].mean()
 
 
+def test_segments_that_would_leave_are_turned_around():
+    oracle = Oracle(cantor_curve, UNIT[:2], budget=60_000, keep=True)
+    points, _ = segments_of(oracle, draw_transects(oracle, seed=2))
+    ends = points[:, [0, -1]]
+    # Only in corners are they moved, and then end on the border: there are (1 / 16)^2 of them.
+    assert (np.minimum(ends, 1 - ends) < 1e-9).any(axis=(1, 2)).mean() < 0.02
+
+
 def test_zones_are_crossed_cells_and_their_neighbours():
     oracle = Oracle(lambda p: p[:, 0] < 0.52, UNIT[:2], budget=1210)
     zones = pilot_zones(oracle)
@@ -226,6 +234,14 @@ def test_a_dimension_that_changes_with_scale_is_flagged():
     smooth[:, :5] = smooth[:, 5:6]  # no more changes below the sixth spacing
     estimate = transect_estimate(dataclasses.replace(transects, changes=smooth), seed=1)
     assert any("no single scaling region" in flag for flag in estimate.flags)
+
+
+def test_few_segments_widen_the_interval():
+    widths = []
+    for budget in (6000, 100_000):
+        estimate = transect_dimension(Oracle(cantor_curve, UNIT[:2], budget=budget), seed=5)
+        widths.append((estimate.ci_high - estimate.ci_low) / (2 * estimate.stderr))
+    assert widths[0] > 2.0 > widths[1] >= 1.96
 
 
 def test_the_same_seed_gives_the_same_number():
