@@ -180,7 +180,8 @@ class Sensitive(AbstractMap):
         """Return the metrics of the map inside, and the two of the derivative."""
         inner = getattr(self.inner, "metrics", None)
         values = {} if inner is None else inner(state.inner, self._taken_apart(hparams)[0])
-        final = state.largest + jnp.log(_length(state.tangent)[0])
+        # The tangent is no longer than 1, but for rounding.
+        final = state.largest + jnp.log(jnp.minimum(_length(state.tangent)[0], 1))
         return {**values, LARGEST: state.largest, FINAL: final}
 
     def _taken_apart(

@@ -82,8 +82,8 @@ CASES = {
 }
 
 
-def derivative_along(map_, axes, place, unit, n_steps):
-    """Return the derivative of the last state along a line of the window, found in two ways."""
+def derivatives_along(map_, axes, place, unit, n_steps, dense):
+    """Return the derivative of the last state along a line of the window, without tangents."""
 
     @jax.jit
     def along(s):
@@ -96,11 +96,12 @@ def derivative_along(map_, axes, place, unit, n_steps):
         return final_state(map_, values, n_steps)
 
     with precision():
-        dense = jax.jacrev(along)(0.0)  # reverse mode through all steps: another arithmetic
+        # Reverse mode through all steps, which is another arithmetic.
+        found = [jax.jacrev(along)(0.0)] if dense else []
         eps = 1e-4
         slopes = [(along(eps * k) - along(-eps * k)) / (2 * eps * k) for k in (1, 2)]
     # Central differences with their first error taken out: wrong by about eps^4 and 1e-16 / eps.
-    return dense, (4 * slopes[0] - slopes[1]) / 3
+    return [(4 * slopes[0] - slopes[1]) / 3, *found]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -113,9 +114,10 @@ def test_it_is_the_derivative_of_the_state_along_the_direction(name):
     # The last loss is that of the state after n_steps, before one more step.
     runs = stretch_runs(map_, hparams, directions, n_steps=n_steps + 1, dtype="float64")
     assert runs.status[0] in (Status.CONVERGED, Status.BOUNDED)
-    dense, difference = derivative_along(map_, axes, place, unit, n_steps)
-    assert runs.final[0] == pytest.approx(np.log(np.linalg.norm(dense)), abs=1e-9)
-    assert runs.final[0] == pytest.approx(np.log(np.linalg.norm(difference)), abs=1e-6)
+    dense = name in ("sgd", "momentum", "adam")  # tiny ones, which compile in seconds
+    found = derivatives_along(map_, axes, place, unit, n_steps, dense)
+    for derivative, error in zip(found, (1e-6, 1e-9), strict=False):
+        assert runs.final[0] == pytest.approx(np.log(np.linalg.norm(derivative)), abs=error)
     assert runs.largest[0] >= max(0.0, runs.final[0])
 
 
