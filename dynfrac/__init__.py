@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from dynfrac.analysis.takens import takens_dimension as takens_dimension
     from dynfrac.analysis.uncertainty import uncertainty_exponent as uncertainty_exponent
     from dynfrac.boundaries.dimensions import boundary_dimension as boundary_dimension
+    from dynfrac.boundaries.edges import track_edge as track_edge
+    from dynfrac.boundaries.windows import RayWindow as RayWindow
     from dynfrac.orbits.axes import Axis as Axis
     from dynfrac.orbits.evaluator import evaluate as evaluate
     from dynfrac.orbits.iteration import iterate as iterate
@@ -61,6 +63,7 @@ _HOMES = {
     "LyapunovSpectrum": "dynfrac.analysis.spectra",
     "OrbitDiagram": "dynfrac.analysis.cascades",
     "Outcomes": "dynfrac.orbits.outcomes",
+    "RayWindow": "dynfrac.boundaries.windows",
     "Status": "dynfrac.orbits.outcomes",
     "TrainingMap": "dynfrac.systems.training",
     "basin_entropy": "dynfrac.analysis.basin_entropies",
@@ -88,6 +91,7 @@ _HOMES = {
     "report_dimension": "dynfrac.studies.dimension_reports",
     "sweep": "dynfrac.sweeps.runs",
     "takens_dimension": "dynfrac.analysis.takens",
+    "track_edge": "dynfrac.boundaries.edges",
     "training_map": "dynfrac.systems.recipes",
     "uncertainty_exponent": "dynfrac.analysis.uncertainty",
 }
@@ -102,6 +106,7 @@ __all__ = [
     "LyapunovSpectrum",
     "OrbitDiagram",
     "Outcomes",
+    "RayWindow",
     "Status",
     "TrainingMap",
     "basin_entropy",
@@ -129,6 +134,7 @@ __all__ = [
     "report_dimension",
     "sweep",
     "takens_dimension",
+    "track_edge",
     "training_map",
     "uncertainty_exponent",
 ]
