@@ -7,9 +7,10 @@ import math
 import click
 
 from dynfrac.analysis.estimates import Estimate
+from dynfrac.boundaries.dimensions import STRETCH_TAIL
 from dynfrac.cli.output import echo_flags, print_table
 from dynfrac.orbits.axes import Axis
-from dynfrac.studies.dimension_reports import STRETCH, DimensionReport
+from dynfrac.studies.dimension_reports import DimensionReport
 
 
 def print_report(name: str, report: DimensionReport) -> None:
@@ -25,7 +26,8 @@ def print_report(name: str, report: DimensionReport) -> None:
             f"{spent} runs of {conditions['n_steps']} steps, budget {report.budget}, rule "
             f"{conditions['rule']}, {conditions['dtype']}"
         )
-        fixed = " ".join(f"{key}={value:g}" for key, value in conditions["hparams"].items())
+        values = {key: value for key, value in conditions["hparams"].items() if value is not None}
+        fixed = " ".join(f"{key}={value:g}" for key, value in values.items())
         if fixed:
             click.echo(f"at {fixed}")
     else:
@@ -70,7 +72,7 @@ def _print_headline(report: DimensionReport) -> None:
         f"[{headline.ci_low:.4f}, {headline.ci_high:.4f}], {headline.method}"
     )
     low, high = headline.window
-    if low > 0 and headline is not report.estimates.get(STRETCH):
+    if low > 0 and headline is not report.estimates.get(STRETCH_TAIL):
         along = "; ".join(_in_units(axis, low, high) for axis in report.axes)
         click.echo(
             f"over {math.log10(high / low):.1f} decades of distance, {low:.2g} to {high:.2g} of "
@@ -92,7 +94,7 @@ def _row(name: str, reading: Estimate) -> tuple[str, ...]:
         return (name, "no value", "", "", "", str(reading.n_runs))
     low, high = reading.window
     # The window of stretch-tail is one of thresholds, not of distances.
-    scales = f"{low:.2g} to {high:.2g}" if low > 0 and name != STRETCH else ""
+    scales = f"{low:.2g} to {high:.2g}" if low > 0 and name != STRETCH_TAIL else ""
     return (
         name,
         f"{reading.value:.4f}",

@@ -13,6 +13,7 @@ from typing import Any, final
 import click
 import numpy as np
 
+from dynfrac.boundaries.dimensions import METHODS
 from dynfrac.boundaries.oracles import Labels
 from dynfrac.cli.boundary_dimensions import print_report
 from dynfrac.cli.output import format_duration, print_json, progress_bar
@@ -26,7 +27,7 @@ from dynfrac.cli.sources import (
 )
 from dynfrac.cli.targets import check_targets, result_options, write_record
 from dynfrac.orbits.axes import Axis
-from dynfrac.studies.dimension_reports import METHODS, DimensionReport, report_dimension
+from dynfrac.studies.dimension_reports import DimensionReport, report_dimension
 from dynfrac.studies.presets import make_preset
 from dynfrac.systems.abstract import AbstractMap
 from dynfrac.systems.importing import import_callable, in_words

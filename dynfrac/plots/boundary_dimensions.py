@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from dynfrac.analysis.estimates import Estimate
-from dynfrac.studies.dimension_reports import PAIRS, DimensionReport
+from dynfrac.boundaries.dimensions import PAIRS
+from dynfrac.studies.dimension_reports import DimensionReport
 
 # Okabe-Ito, which colour-blind readers tell apart.
 _DATA = "#0072B2"

@@ -17,7 +17,6 @@ from typing import Any, final
 import numpy as np
 
 from dynfrac.analysis.estimates import Curve, Estimate
-from dynfrac.boundaries.box_cascades import box_cascade
 from dynfrac.boundaries.diagnostics import (
     ULP_POINTS,
     Doubling,
@@ -27,12 +26,12 @@ from dynfrac.boundaries.diagnostics import (
     ulp_flips,
     undecided_share,
 )
+from dynfrac.boundaries.dimensions import LEAST_BUDGET, METHODS, PAIRS, ROUTES, STRETCH_TAIL
 from dynfrac.boundaries.journals import Answers, Journal, answer_in_slices
 from dynfrac.boundaries.oracles import Labels, Oracle, run_pace
 from dynfrac.boundaries.pair_fits import dimension_estimate, scale_dimensions
 from dynfrac.boundaries.pairs import Pairs, draw_pairs
 from dynfrac.boundaries.stretch_tails import StretchTail, tail_dimension
-from dynfrac.boundaries.transects import transect_dimension
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.outcomes import Status
 from dynfrac.orbits.rules import AbstractRule
@@ -41,16 +40,7 @@ from dynfrac.sweeps.fingerprints import fingerprint
 from dynfrac.systems.abstract import AbstractMap, resolve_hparams, unknown_name
 from dynfrac.systems.provenance import versions
 
-PAIRS = "pairs"
-STRETCH = "stretch-tail"
-"""Names of the estimates."""
-
-_ROUTES = {"box-cascade": box_cascade, "transects": transect_dimension}
-
-METHODS = ("auto", PAIRS, STRETCH, *_ROUTES)
-LEAST_BUDGET = 500
-
-_SHARES = {STRETCH: 0.15, "doubling": 0.06, "last bit": 0.04}
+_SHARES = {STRETCH_TAIL: 0.15, "doubling": 0.06, "last bit": 0.04}
 """Of a budget that is large enough for all parts; the pairs have what is left."""
 _FOR_ALL, _FOR_TWO = 8000, 2000
 """Budgets from which on there are all parts, or pairs and the last bit."""
@@ -197,7 +187,7 @@ def report_dimension(
         Of all points and of the bootstrap.
     n_steps, every, hparams, rule, dtype, lanes
         Of a map, as in `dynfrac.evaluate`; `n_steps` is required.
-    method : {"auto", "pairs", "stretch-tail", "box-cascade", "transects"}
+    method : {"auto", "pairs", "box-cascade", "transects", "stretch-tail"}
         Any method but the pairs is refereed by the pairs, and gives way to them where the two
         disagree. "auto" is the pairs, with stretch-tail as a second opinion on maps; "pairs" does
         without it.
@@ -228,9 +218,9 @@ def report_dimension(
         raise ValueError(f"budget={budget} is too small; pass a whole number of at least 500")
     if method not in METHODS:
         raise unknown_name("method", method, METHODS)
-    if method == STRETCH and not isinstance(target, AbstractMap):
+    if method == STRETCH_TAIL and not isinstance(target, AbstractMap):
         raise ValueError(f"method={method!r} needs a map, whose runs it follows; use 'pairs'")
-    if method == STRETCH and every != 1:
+    if method == STRETCH_TAIL and every != 1:
         raise ValueError(f"method={method!r} needs the loss of every step; leave out every")
     study = _Study(
         target,
@@ -340,13 +330,13 @@ class _Study:
                 flips = self._ask_last_bit(pairs, oracle, headline, shares["last bit"])
             if "doubling" in shares:
                 doubling = self._ask_doubled(pairs, oracle, headline, shares["doubling"])
-        if second == STRETCH and method == "auto" and not estimates[PAIRS].has_value:
-            self.flags.append(f"{STRETCH} was not tried where pairs give no value")
-        elif second == STRETCH:
-            stretching = self._ask_stretch_tail(estimates, shares[STRETCH])
+        if second == STRETCH_TAIL and method == "auto" and not estimates[PAIRS].has_value:
+            self.flags.append(f"{STRETCH_TAIL} was not tried where pairs give no value")
+        elif second == STRETCH_TAIL:
+            stretching = self._ask_stretch_tail(estimates, shares[STRETCH_TAIL])
         elif second is not None:
             oracle = self.oracle(shares[second])
-            estimates[second] = _ROUTES[second](oracle, seed=self.seed)
+            estimates[second] = ROUTES[second](oracle, seed=self.seed)
             self.runs[second] = oracle.used
         first = PAIRS if method == "auto" else method
         agreement, first = _compare(estimates, first)
@@ -380,14 +370,14 @@ class _Study:
     def _plan(self, method: str) -> tuple[str | None, dict[str, int]]:
         """Return the second method, and the budget of every part."""
         budget, is_map = self.budget, self.probe.is_map
-        second = STRETCH if method == "auto" else None if method == PAIRS else method
+        second = STRETCH_TAIL if method == "auto" else None if method == PAIRS else method
         if method == "auto" and (not is_map or self.every != 1):
             second = None
         left_out: list[str] = []
         shares: dict[str, int] = {}
         if method in ("auto", PAIRS):
             if second and budget >= _FOR_ALL:
-                shares[second] = int(_SHARES[STRETCH] * budget)
+                shares[second] = int(_SHARES[STRETCH_TAIL] * budget)
             elif second:
                 left_out.append("a second method")
                 second = None
@@ -467,8 +457,8 @@ class _Study:
 
     def _ask_stretch_tail(self, estimates: dict[str, Estimate], budget: int) -> Estimate | None:
         tail = self._stretch_tail(budget)
-        estimates[STRETCH] = tail.estimate
-        self.runs[STRETCH] = tail.estimate.n_runs
+        estimates[STRETCH_TAIL] = tail.estimate
+        self.runs[STRETCH_TAIL] = tail.estimate.n_runs
         open_ = bool((tail.runs.t_escape >= 0).any())
         settled = (tail.runs.status == Status.CONVERGED) | (not open_)
         n_settled = int(settled.sum())
@@ -545,4 +535,6 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: np.asarray(value).tolist() for name, value in values.items()}
+    """Return hyperparameters as JSON knows them; None stands for those that follow another one."""
+    plain = {name: np.asarray(value).tolist() for name, value in values.items()}
+    return {name: value if math.isfinite(value) else None for name, value in plain.items()}

@@ -9,11 +9,12 @@ import sys
 import numpy as np
 import pytest
 
+from dynfrac.boundaries.dimensions import METHODS
 from dynfrac.boundaries.stretch_tails import stretch_tail
 from dynfrac.orbits.axes import Axis
 from dynfrac.studies import dimension_reports
-from dynfrac.studies.dimension_reports import METHODS, report_dimension
-from dynfrac.systems.catalogue import make_map
+from dynfrac.studies.dimension_reports import report_dimension
+from dynfrac.systems.catalogue import make_architecture, make_map
 
 RABBIT = {"c_re": -0.12256116687665361, "c_im": 0.74486176661974424}
 PLANE = [Axis("z_re", -1.5, 1.5), Axis("z_im", -1.5, 1.5)]
@@ -164,6 +165,13 @@ def test_another_method_is_refereed_by_pairs():
     assert report.referee == ("pairs" if report.agreement.startswith("the methods agree") else None)
     assert report.headline.method == "box cascade"
     assert abs(float(report) - 1) < 4 * report.headline.stderr + 0.02
+
+
+def test_a_hyperparameter_that_follows_another_one_has_no_number():
+    net = make_architecture("mlp", width=2)
+    report = report_dimension(net, [Axis("lr", 0.1, 10.0)], budget=500, n_steps=5)
+    record = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert record["conditions"]["hparams"]["lr_in"] is None
 
 
 # Resuming
