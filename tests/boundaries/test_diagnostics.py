@@ -11,6 +11,7 @@ import pytest
 
 from dynfrac.analysis.estimates import Estimate
 from dynfrac.analysis.scaling import fit_window
+from dynfrac.boundaries import diagnostics
 from dynfrac.boundaries.diagnostics import (
     Near,
     double_steps,
@@ -222,6 +223,14 @@ def test_a_boundary_that_is_too_smooth_at_first_gets_rougher():
     assert abs(found.change.value - apart) < 4 * math.hypot(
         found.change.stderr, estimate.stderr, later[2].stderr
     )
+
+
+def test_centres_that_disagree_are_preferred_and_each_stands_for_as_many_as_there_are():
+    disagree = np.arange(100) < 30
+    chosen, weights = diagnostics._choose_centres(disagree, 40, np.random.default_rng(0))
+    assert disagree[chosen].sum() == 20 and len(np.unique(chosen)) == 40
+    # Each group weighs as much as it would if it had been asked in full.
+    assert weights[disagree[chosen]].sum() == 30 and weights[~disagree[chosen]].sum() == 70
 
 
 def test_too_few_labels_say_so():

@@ -130,6 +130,13 @@ def test_undecided_runs_are_told():
     assert any("were undecided after 60 steps" in flag for flag in report.flags)
 
 
+def test_twice_the_steps_are_taken():
+    # After few steps the labels are those of a smooth boundary further out.
+    doubling = julia(budget=8000, n_steps=6).doubling
+    assert doubling is not None and doubling.n_steps == 6
+    assert doubling.changed.value > 2 * doubling.changed.stderr > 0
+
+
 def opinions(pairs, other, name="box-cascade"):
     """Return two estimates as the comparison takes them."""
     made = report_dimension(disc, CUBE[:2], budget=500).headline
