@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, final
 
-from dynfrac.boundaries.dimensions import LEAST_BUDGET
+from dynfrac.boundaries.dimensions import LEAST_BUDGET, ROUTES
 from dynfrac.boundaries.windows import RayWindow
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.rules import AbstractRule
@@ -15,7 +15,7 @@ from dynfrac.systems.catalogue import make_architecture
 
 Maker = Callable[[int], AbstractMap]
 
-METHODS = ("auto", "pairs")
+METHODS = ("auto", *ROUTES)
 
 
 @final

@@ -216,7 +216,7 @@ def _estimate(
     """Return a mean over seeds as an estimate."""
     curve = Curve.empty() if curve is None else curve
     if found.n_pairs < FEWEST_PAIRS:
-        reason = f"{found.n_pairs} complete: a mean with an interval needs at least {FEWEST_PAIRS}"
+        reason = f"only {found.n_pairs} complete, and an interval needs at least {FEWEST_PAIRS}"
         return Estimate.missing(method, n_runs, (reason, *flags), curve)
     return Estimate(
         found.mean,

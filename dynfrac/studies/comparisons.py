@@ -21,6 +21,7 @@ from dynfrac.orbits.rules import AbstractRule
 from dynfrac.studies.arms import Arm, Maker, Protocol, make_arm, make_map_of
 from dynfrac.studies.comparison_summaries import Comparison, summarise
 from dynfrac.studies.readings import Reading, take_reading
+from dynfrac.sweeps.fingerprints import fingerprint
 from dynfrac.systems.abstract import AbstractMap
 from dynfrac.systems.models import MeanFieldMLP
 from dynfrac.systems.training import TrainingMap
@@ -68,8 +69,8 @@ def compare(
         Most runs for each arm and seed, at least 500, those that find the window included.
     window : str or RayWindow
         Rule that chooses the window of each arm and seed.
-    method : {"auto", "pairs"}
-        As of `dynfrac.boundary_dimension`.
+    method : {"auto", "pairs", "box-cascade", "transects"}
+        As of `dynfrac.boundary_dimension`. D(scale) and the undecided share come from pairs only.
     seed : int, default 0
         Of the points and the bootstrap; partners are asked at the same places of their windows.
     hparams, rule, dtype, lanes
@@ -233,8 +234,9 @@ def _compare(
     on_progress: Callable[[int, int], None] | None,
 ) -> Comparison:
     """Take all readings, seed by seed, and summarise them."""
-    chosen = _choose_seeds(seeds)
+    chosen = choose_seeds(seeds)
     first = [make_map_of(arm, chosen[0]) for arm in arms]
+    _refuse_idle_seeds(arms, first, chosen)
     search = tuple(axes) if axes is not None else default_search(first[0])
     if options.margin is not None and not 0 < options.margin < math.inf:
         raise ValueError(f"margin={options.margin} is no margin; pass a positive number")
@@ -271,7 +273,26 @@ def _compare(
     return summarise(rows, arms, protocol, level=level, margin=options.margin, twins=first)
 
 
-def _choose_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+def _refuse_idle_seeds(
+    arms: Sequence[Arm], first: Sequence[AbstractMap], seeds: Sequence[int]
+) -> None:
+    """Refuse arms whose map is the same for all seeds: their pairs would be one pair."""
+    for arm, map_ in zip(arms, first, strict=True):
+        if len(seeds) > 1 and fingerprint(make_map_of(arm, seeds[1])) == fingerprint(map_):
+            raise ValueError(
+                f"{arm.name} is the same for the seeds {seeds[0]} and {seeds[1]}; draw its initial "
+                "weights from the seed"
+            )
+
+
+def choose_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    """Return the seeds that a number of them, or a list, means.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or one is negative or there twice.
+    """
     chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(int(s) for s in seeds)
     if not chosen or len(set(chosen)) != len(chosen) or min(chosen) < 0:
         raise ValueError(f"seeds={seeds} are no different seeds; pass how many, or whole numbers")

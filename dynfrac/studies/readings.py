@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import math
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, final
@@ -19,12 +20,14 @@ import numpy as np
 
 from dynfrac.analysis.estimates import Curve, Estimate
 from dynfrac.analysis.scaling import fit_counts
+from dynfrac.boundaries.dimensions import PAIRS, ROUTES
 from dynfrac.boundaries.journals import Journal
 from dynfrac.boundaries.oracles import Oracle
 from dynfrac.boundaries.pair_fits import METHOD, dimension_estimate, scale_dimensions
-from dynfrac.boundaries.pairs import draw_pairs
+from dynfrac.boundaries.pairs import LARGEST, MIN_OCTAVES, draw_pairs
 from dynfrac.boundaries.windows import RayWindow, Window
 from dynfrac.orbits.axes import Axis
+from dynfrac.orbits.evaluator import Evaluator
 from dynfrac.orbits.outcomes import Status
 from dynfrac.orbits.rules import AbstractRule, make_rule
 from dynfrac.studies.arms import Arm, Protocol, make_map_of
@@ -38,6 +41,7 @@ NULL_RUNS = 20_000
 NULL_STEPS = 20_000_000
 
 _FEWEST_SCALES = 3
+_TIMED = 4
 
 
 @final
@@ -58,7 +62,7 @@ class Reading:
     null : Estimate
         What the smooth null reads in the same window, not-a-number without one.
     n_undecided, n_pilot : int
-        Runs of the pilot grid that were neither converged nor gone, and all of them.
+        Runs of the pilot grid of the pairs that were neither converged nor gone, and all of them.
     rule, dtype : str
     n_parameters : int
         Trainable numbers of the network; 0 if that is not known.
@@ -149,13 +153,14 @@ def take_reading(
                 on_progress=lambda used: report(window.n_runs + used),
                 **given,
             )
-            estimate, scales = _measure(oracle, point_seed)
+            estimate, scales = _measure(oracle, protocol.method, point_seed)
             estimate = dataclasses.replace(
                 estimate,
                 n_runs=window.n_runs + oracle.used,
                 flags=(*window.flags, *estimate.flags),
             )
-            answers = oracle.asked[0].answers
+            if protocol.method in ("auto", PAIRS) and oracle.asked:
+                answers = oracle.asked[0].answers
             null = _read_null(window, given, map_, protocol, rule, dtype, point_seed, journal)
     return Reading(
         arm.name,
@@ -170,6 +175,32 @@ def take_reading(
         dtype,
         _count_parameters(map_),
     )
+
+
+def seconds_per_run(arm: Arm, seed: int, protocol: Protocol) -> float:
+    """Measure how long a run takes, on a few runs that converge, after compiling.
+
+    Parameters
+    ----------
+    arm : Arm
+    seed : int
+    protocol : Protocol
+
+    Notes
+    -----
+    Runs that diverge early are over sooner, so this is an upper estimate. The runs are not counted
+    against the budget.
+    """
+    map_, given = make_map_of(arm, seed), protocol.conditions(arm)
+    hparams = given.pop("hparams")
+    evaluator = Evaluator(map_, **given)
+    n = _TIMED * evaluator.lanes
+    places = np.linspace(0.0, 0.25, n)
+    columns = {axis.name: axis.values(places) for axis in protocol.search}
+    evaluator({**hparams, **{name: column[:1] for name, column in columns.items()}})
+    start = time.perf_counter()
+    evaluator({**hparams, **columns})
+    return (time.perf_counter() - start) / n
 
 
 def dimension_within(estimate: Estimate, n_axes: int, window: tuple[float, float]) -> float:
@@ -198,8 +229,18 @@ def dimension_within(estimate: Estimate, n_axes: int, window: tuple[float, float
     return n_axes - float(slope)
 
 
-def _measure(oracle: Oracle, seed: int) -> tuple[Estimate, Curve]:
-    """Return the dimension and D(scale) from one set of pairs."""
+def _measure(oracle: Oracle, method: str, seed: int) -> tuple[Estimate, Curve]:
+    """Return the dimension and, from the same pairs, D(scale)."""
+    octaves = math.floor(math.log2(LARGEST / oracle.finest))
+    if octaves < MIN_OCTAVES:
+        # A seed whose window is too fine for its type must not end the comparison of all others.
+        reason = (
+            f"only {max(octaves, 0)} octaves lie between {LARGEST:g} of the window and the "
+            "precision of its hyperparameters"
+        )
+        return Estimate.missing(method, 0, (reason,)), Curve.empty()
+    if method not in ("auto", PAIRS):
+        return ROUTES[method](oracle, seed=seed), Curve.empty()
     pairs = draw_pairs(oracle, seed=seed)
     estimate = dimension_estimate(pairs, seed=seed)
     return estimate, scale_dimensions(pairs, seed=seed) if estimate.has_value else Curve.empty()
@@ -230,7 +271,7 @@ def _read_null(
     except ValueError as error:
         # A rule can watch what only the user's own map has, or the type be one that is no map's.
         return Estimate.missing(protocol.method, 0, (f"no null: {error}",))
-    return _measure(oracle, seed)[0]
+    return _measure(oracle, protocol.method, seed)[0]
 
 
 def _find_window(

@@ -53,7 +53,7 @@ class Julia(AbstractMap):
 
 def julia(seed, c=RABBIT):
     # Inside the same bulb of the Mandelbrot set, so that dimensions differ by less than 0.01.
-    return Julia(np.array(c) * (1 + 0.002 * seed))
+    return Julia(np.array(c) - 0.001 * seed)
 
 
 rabbit = functools.partial(julia, c=RABBIT)
@@ -149,7 +149,7 @@ def test_seeds_without_a_value_are_counted_and_leave_no_difference():
     nothing = Arm("still", rabbit, {"still": 1.0})  # observed as zero, wherever it is
     found = compare(ROUGH, nothing, SEARCH, seeds=2, n_steps=20, budget=600, **WINDOW)
     assert math.isnan(found.difference.value) and math.isnan(float(found))
-    assert "0 complete" in found.flags[0]
+    assert "only 0 complete" in found.flags[0]
     assert any("2 of 2 seeds of still have no value" in flag for flag in found.flags)
     assert [arm.n_missing for arm in found.arms][1] == 2
     for row in found.readings:
@@ -160,6 +160,23 @@ def test_seeds_without_a_value_are_counted_and_leave_no_difference():
 
 
 WINDOW = {"window": "rays:0.2:1@0.01,0.01"}
+
+
+def test_a_window_too_fine_for_its_type_is_a_missing_value():
+    fine = {"n_steps": 20, "budget": 600, "seeds": [0], "window": "rays:0.0005:1@0.01,0.01"}
+    found = compare(ROUGH, SMOOTH, SEARCH, dtype="float32", **fine)
+    for reading in found.readings[0]:
+        assert reading.window and not reading.estimate.has_value
+        assert "octaves lie between" in reading.estimate.flags[0]
+        assert reading.dtype == "float32"
+
+
+def test_other_routes_through_the_same_windows():
+    found = compare(ROUGH, SMOOTH, SEARCH, method="transects", seeds=2, **CONDITIONS)
+    assert {r.estimate.method for row in found.readings for r in row} != {"stratified pairs"}
+    assert abs(found.difference.value - 0.3934) < 0.25
+    windows = [[r.window.axes for r in row] for row in known().readings[:2]]
+    assert windows == [[r.window.axes for r in row] for row in found.readings]
 
 
 def test_levels_between_two_ends():
@@ -241,6 +258,7 @@ def test_the_default_search_is_chosen_by_the_network():
         ({"window": "here"}, "window='here' is not understood"),
         ({"rule": "no"}, "unknown rule 'no'"),
         ({"a": 3}, "3 is no arm"),
+        ({"a": lambda seed: rabbit(0), "seeds": 2}, "is the same for the seeds 0 and 1"),
         ({"a": lambda seed: 3}, "made a int of a seed"),
         ({"a": "resnet9"}, "depths are 6n"),
         ({"hparams": {"beta": 1.0}}, "unknown hyperparameter 'beta'"),
