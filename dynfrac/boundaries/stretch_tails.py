@@ -37,6 +37,7 @@ MIN_EXCEEDANCES = 60
 LACUNAR = 0.15
 """Size of an oscillation of the tail from which on a set counts as lacunar."""
 
+_UNSEEN = 0.6
 _LATE = 0.01
 _FLAT = 0.05
 _MANY_UNDECIDED, _MANY_STRETCHING = 0.02, 0.05
@@ -197,7 +198,9 @@ def _estimate(
     if missing:
         return Estimate.missing(METHOD, len(runs), missing)
     fit = fit_tail(values)
-    stderr = math.hypot(fit.stderr, fit.drift, fit.ripple)
+    # Samples of a lacunar set scatter by a sixth more than each of them can tell.
+    scatter = _UNSEEN * fit.stderr if fit.modulation > LACUNAR else 0.0
+    stderr = math.hypot(fit.stderr, fit.drift, fit.ripple, scatter)
     value = n_axes - fit.rate
     # What separates open sets of N axes has a dimension of at least N - 1.
     low, high = interval_95(value, stderr, lowest=n_axes - 1.0, highest=float(n_axes))
