@@ -38,6 +38,8 @@ LACUNAR = 0.15
 """Size of an oscillation of the tail from which on a set counts as lacunar."""
 
 _UNSEEN = 0.6
+_BODY = 0.015
+"""Allowance for what is left at these thresholds of the body of the distribution, of alpha."""
 _LATE = 0.01
 _FLAT = 0.05
 _MANY_UNDECIDED, _MANY_STRETCHING = 0.02, 0.05
@@ -200,7 +202,7 @@ def _estimate(
     fit = fit_tail(values)
     # Samples of a lacunar set scatter by a sixth more than each of them can tell.
     scatter = _UNSEEN * fit.stderr if fit.modulation > LACUNAR else 0.0
-    stderr = math.hypot(fit.stderr, fit.drift, fit.ripple, scatter)
+    stderr = math.hypot(fit.stderr, fit.drift, fit.ripple, scatter, _BODY * fit.rate)
     value = n_axes - fit.rate
     # What separates open sets of N axes has a dimension of at least N - 1.
     low, high = interval_95(value, stderr, lowest=n_axes - 1.0, highest=float(n_axes))
@@ -239,12 +241,12 @@ def _doubts(
             "thresholds mislead, and their average may keep a bias"
         )
     over = used & (runs.largest > fit.thresholds[0])
-    # If escape times fall like 1 / t, as next to a smooth boundary, as many more would escape later.
+    # Escape times that fall like 1 / t, next to a smooth boundary, leave as many for later.
     second = float((2 * runs.t_escape[over] >= n_steps).mean())
     if second > _LATE:
         flags.append(
-            f"{second:.1%} of the most stretched runs escape in the second half of {n_steps} steps, "
-            "so that the end of the runs may cut the tail off: repeat with more steps"
+            f"{second:.1%} of the most stretched runs escape in the second half of {n_steps} "
+            "steps, so that the end of the runs may cut the tail off: repeat with more steps"
         )
     if fit.rate > 1 + 2 * fit.stderr:
         flags.append(
