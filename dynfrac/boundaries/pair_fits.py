@@ -80,7 +80,7 @@ def dimension_estimate(pairs: Pairs, *, seed: int) -> Estimate:
     n_hits = int(hits[used].sum())
     if len(used) < MIN_SCALES or n_hits < LEAST_HITS:
         reason = (
-            "no boundary was met: all labels that were asked for are the same"
+            "no boundary was met: the two labels of every pair are the same"
             if not hits.any()
             else f"only {n_hits} pairs disagree, at {len(used)} distances; {LEAST_HITS} at "
             f"{MIN_SCALES} are needed: raise the budget"

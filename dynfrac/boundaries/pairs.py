@@ -13,16 +13,15 @@ and one for each distance. A distance is done when enough of its pairs disagreed
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Callable
 from typing import final
 
 import numpy as np
-from scipy.ndimage import binary_dilation
 
 from dynfrac.boundaries.oracles import Oracle
 from dynfrac.boundaries.pair_plans import SMALLEST_ROUND, first_plan, next_plan
+from dynfrac.boundaries.pilots import pilot_zones
 
 LARGEST = 2.0**-4
 """Largest distance, in units of the window."""
@@ -30,12 +29,10 @@ LARGE_BUDGET = 16_000
 """From here on the distances start an octave lower, farther from the shape of the window."""
 SHARES = (0.55, 0.2, 0.25)
 """Of the centres: in cells that the boundary crosses, around them, elsewhere."""
-PILOT_SHARE = 0.1
-"""Of the budget; of a small one up to a quarter, for 256 nodes."""
+PILOT_NODES = 256
+"""Of the pilot grid at small budgets, if a quarter of them buys as many."""
 MIN_OCTAVES = 8
 """Fewest octaves that the window must have room for."""
-PILOT_SIDES = {1: 1024, 2: 64, 3: 16}
-"""Most cells of the pilot along an axis, by the number of axes."""
 
 
 @final
@@ -154,7 +151,9 @@ def draw_pairs(
             "precision of its hyperparameters; widen the window, or compute in float64"
         )
     scales = LARGEST * 2.0 ** -np.arange(octaves + 1)
-    cells, volumes, side = _pilot(oracle)
+    zones = pilot_zones(oracle, least=PILOT_NODES)
+    cells = [np.argwhere(zones == stratum) for stratum in range(3)]
+    volumes = np.array([len(where) / zones.size for where in cells])
     rounds: list[Round] = []
     first = 1 if oracle.budget >= LARGE_BUDGET else 0
     plan = first_plan(len(scales), first, oracle.left)
@@ -162,7 +161,7 @@ def draw_pairs(
         n = min(plan.n_centres, oracle.left // (len(plan.columns) + 1))
         if n < min(plan.n_centres, SMALLEST_ROUND):
             break
-        part = _draw_round(oracle, rng, cells, volumes, side, scales, plan.columns, n)
+        part = _draw_round(oracle, rng, cells, len(zones), scales, plan.columns, n)
         rounds.append(part)
         if on_progress is not None:
             on_progress(oracle.used)
@@ -171,30 +170,10 @@ def draw_pairs(
     return Pairs(scales, volumes, tuple(rounds), oracle.used, oracle.n_axes)
 
 
-def _pilot(oracle: Oracle) -> tuple[list[np.ndarray], np.ndarray, int]:
-    """Return the cells of each stratum, their volumes, and the number of cells along an axis."""
-    d = oracle.n_axes
-    nodes = max(PILOT_SHARE * oracle.budget, min(0.25 * oracle.budget, 256))
-    side = min(max(int(nodes ** (1 / d)) - 1, 4), PILOT_SIDES[d])
-    ticks = np.linspace(0.0, 1.0, side + 1)
-    lattice = np.stack(np.meshgrid(*[ticks] * d, indexing="ij"), axis=-1)
-    labels = oracle(lattice.reshape(-1, d)).reshape((side + 1,) * d)
-    corners = [
-        labels[tuple(slice(i, side + i) for i in shift)]
-        for shift in itertools.product((0, 1), repeat=d)
-    ]
-    crossed = np.any([corner != corners[0] for corner in corners], axis=0)
-    around = binary_dilation(crossed, np.ones((3,) * d)) & ~crossed
-    strata = (crossed, around, ~crossed & ~around)
-    volumes = np.array([stratum.mean() for stratum in strata])
-    return [np.argwhere(stratum) for stratum in strata], volumes, side
-
-
 def _draw_round(
     oracle: Oracle,
     rng: np.random.Generator,
     cells: list[np.ndarray],
-    volumes: np.ndarray,
     side: int,
     scales: np.ndarray,
     columns: np.ndarray,
@@ -202,7 +181,7 @@ def _draw_round(
 ) -> Round:
     """Draw centres and ask for their labels and those of their partners."""
     d = oracle.n_axes
-    shares = np.where(volumes > 0, SHARES, 0.0)
+    shares = np.where([len(where) > 0 for where in cells], SHARES, 0.0)
     counts = np.floor(n * shares / shares.sum()).astype(int)
     counts[np.argmax(counts)] += n - counts.sum()
     strata = np.repeat(np.arange(3), counts)

@@ -11,17 +11,21 @@ from dynfrac.boundaries.oracles import Oracle
 
 SHARE = 0.1
 """Of what is left of a budget that a pilot may spend."""
+LARGEST_SHARE = 0.25
+"""The same of a small budget."""
 SIDES = {1: 1024, 2: 64, 3: 16}
 """Most cells along an axis, by the number of axes."""
 
 
-def pilot_zones(oracle: Oracle) -> np.ndarray:
+def pilot_zones(oracle: Oracle, *, least: int = 0) -> np.ndarray:
     """Label the nodes of a grid and say which of its cells the boundary crosses.
 
     Parameters
     ----------
     oracle : Oracle
         Asked for at most a tenth of the labels it has left, or 5^d if that is more.
+    least : int
+        Nodes that a small budget spends up to a quarter of itself on.
 
     Returns
     -------
@@ -30,7 +34,8 @@ def pilot_zones(oracle: Oracle) -> np.ndarray:
         2 elsewhere. A boundary between the nodes is not seen.
     """
     d = oracle.n_axes
-    side = min(max(int((SHARE * oracle.left) ** (1 / d)) - 1, 4), SIDES[d])
+    n_nodes = max(SHARE * oracle.left, min(LARGEST_SHARE * oracle.left, least))
+    side = min(max(int(n_nodes ** (1 / d)) - 1, 4), SIDES[d])
     nodes = np.indices((side + 1,) * d).reshape(d, -1).T / side
     labels = oracle(nodes).reshape((side + 1,) * d)
     corners = [
