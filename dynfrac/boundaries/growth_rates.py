@@ -21,11 +21,10 @@ N_GROUPS = 1000
 """Runs are resampled in so many groups, each by itself if there are no more."""
 N_RESAMPLES = 400
 MIN_INCREMENTS = 3
-PENALTY = 2.0
+PENALTY = 4.0
+"""Misfit that leaving out another increment has to save: two standard errors, squared."""
 
 _UNLIKELY = 0.05
-_FAR = 1.5
-"""A first increment so many standard errors off the mean of the others is left out."""
 
 
 @final
@@ -40,11 +39,11 @@ class Growth:
     form : (S,) float array
         The rate is `form @ ln Z`.
     first, last : int
-        First and last step used.
+        First step used, of the likeliest start, and last.
     drift : float
-        Change of the rate when the first increment is left out.
+        Standard deviation of the rates of different starts.
     steady : bool
-        Whether the increments agree with one rate.
+        Whether the increments agree with one rate: a chi-squared test at 5 %.
     """
 
     rate: float
@@ -84,9 +83,10 @@ def growth_rate(sums: np.ndarray, effective: np.ndarray, first: int = 0) -> Grow
         Of the weights, by group and step.
     effective : (S,) float array
         Effective numbers of runs; steps from the first one with fewer than 50 on are not used.
-    first : int, optional
-        First step to use. By default the first from which on all increments agree with one rate:
-        by a chi-squared test at 5 %, and with the first increment within 1.5 standard errors.
+    first : int, default 0
+        Earliest step to use. Later ones are tried as well: every start counts as Akaike's weights
+        say, with four units of misfit as the price of an increment that is left out, and the rate
+        is the mean over starts.
 
     Returns
     -------

@@ -16,9 +16,10 @@ _LATER = (0, 1, 2, 3, 4, 6, 8)
 """Steps after the first that are not mid-life either: derivatives may still be turning."""
 _GUARDS = (2, 3, 4, 6, 8)
 """Steps before the decision that are not mid-life: the smallest after which nothing changes."""
-_FLYING = 0.25
+_FLYING = 0.4
 """Runs fly out while they stretch by this share more than in mid-life."""
 _LONGEST_FLIGHT = 6
+_ROUNDING = 1e-12
 
 
 @final
@@ -38,7 +39,6 @@ class MidLife:
         The exponents of the resamples.
     curve : Curve
         Mean log-stretch against the step.
-    doubts : tuple of str
     """
 
     exponent: float
@@ -46,10 +46,9 @@ class MidLife:
     first: int
     resampled: np.ndarray
     curve: Curve
-    doubts: tuple[str, ...]
 
 
-def mid_life(lifetimes: Lifetimes, first: int, draws: np.ndarray) -> MidLife:
+def read_mid_life(lifetimes: Lifetimes, first: int, draws: np.ndarray) -> MidLife:
     """Read the exponent of undecided runs in mid-life.
 
     Parameters
@@ -69,13 +68,13 @@ def mid_life(lifetimes: Lifetimes, first: int, draws: np.ndarray) -> MidLife:
     All runs count that are undecided for some steps more, at every step from the first on: near
     the start the density is not that of the saddle, and near the end it is not that of orbits that
     stay. The fewest steps are left out at either end beyond which the mean does not change by more
-    than twice its error at the start, 1.5 times at the end.
+    than 2.5 times its error at the start, 1.5 times at the end.
     """
     starts = [_read(lifetimes, first + later, _GUARDS[0], draws) for later in _LATER]
-    start = _settled(starts, 2.0)
+    start = _settled(starts, 2.5)
     if start is None:
         empty = np.full(len(draws), math.nan)
-        return MidLife(math.nan, math.nan, first, empty, Curve.empty(), ())
+        return MidLife(math.nan, math.nan, first, empty, Curve.empty())
     begin = first + _LATER[start]
     ends = [_read(lifetimes, begin, guard, draws) for guard in _GUARDS]
     chosen = _settled(ends, 1.5)
@@ -90,8 +89,7 @@ def mid_life(lifetimes: Lifetimes, first: int, draws: np.ndarray) -> MidLife:
     deviations = best.stretched[:, seen] - best.passed[:, seen] * means
     steps = begin + np.flatnonzero(seen)
     curve = Curve(steps, means, np.sqrt((deviations**2).sum(axis=0)) / total[seen])
-    doubts = _drifting(best.stretched, best.passed, draws)
-    return MidLife(best.value, drift, begin, best.resampled, curve, doubts)
+    return MidLife(best.value, drift, begin, best.resampled, curve)
 
 
 @final
@@ -126,16 +124,24 @@ def _read(lifetimes: Lifetimes, first: int, guard: int, draws: np.ndarray) -> _R
 
 
 def _settled(readings: list[_Reading | None], sigmas: float) -> int | None:
-    """Return the first reading that the next two differ from by no more than so many errors."""
+    """Return the first reading that the next two differ from by no more than so many errors.
+
+    If there is none, the one that they differ from least: the last one is the noisiest.
+    """
     known = [reading for reading in readings if reading is not None]
+    if not known:
+        return None
+    changes = []
     for i, here in enumerate(known[:-1]):
-        if all(
+        off = [
             abs(other.value - here.value)
-            <= sigmas * float((other.resampled - here.resampled).std())
+            / max(float((other.resampled - here.resampled).std()), _ROUNDING)
             for other in known[i + 1 : i + 3]
-        ):
+        ]
+        changes.append(max(off))
+        if changes[-1] <= sigmas:
             return i
-    return len(known) - 1 if known else None
+    return int(np.argmin(changes)) if changes else 0
 
 
 def flight_steps(lifetimes: Lifetimes, exponent: float) -> int:
@@ -150,7 +156,7 @@ def flight_steps(lifetimes: Lifetimes, exponent: float) -> int:
     Returns
     -------
     int
-        Steps in which the mean log-stretch is more than a quarter above that of mid-life. The step
+        Steps in which the mean log-stretch is more than 40 % above that of mid-life. The step
         that ends a run is not among them.
     """
     steps = 0
@@ -166,24 +172,3 @@ def flight_steps(lifetimes: Lifetimes, exponent: float) -> int:
             break
         steps = back - 1
     return steps
-
-
-def _drifting(stretched: np.ndarray, passed: np.ndarray, draws: np.ndarray) -> tuple[str, ...]:
-    """Say that the stretching of survivors changes as they get fewer."""
-    reached = np.cumsum(passed.sum(axis=0)) / passed.sum()
-    half = int(np.searchsorted(reached, 0.5)) + 1
-    if half >= passed.shape[1]:
-        return ()
-    both = []
-    for part in (slice(None, half), slice(half, None)):
-        up, down = stretched[:, part].sum(axis=1), passed[:, part].sum(axis=1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            both.append((up.sum() / down.sum(), (draws @ up) / (draws @ down)))
-    (early, first), (late, second) = both
-    error = float(np.nanstd(second - first))
-    if abs(late - early) <= max(4 * error, 0.05 * abs(early)):
-        return ()
-    return (
-        f"the log-stretch of survivors goes from {early:.3g} to {late:.3g} nats per step as they "
-        "get fewer: there is more than one saddle, and the slowest to decay is measured",
-    )

@@ -11,6 +11,8 @@ from dynfrac.boundaries.lifetimes import FEWEST, Lifetimes
 
 _FAST = 0.3
 """An early decay faster by more than this share is a rate of its own."""
+_OPEN = 0.02
+"""Share of runs without a decision that is worth a word."""
 _CLUSTERED = 0.5
 """Share of the longest lives on one cycle from which on the saddle is taken for that cycle."""
 
@@ -40,7 +42,7 @@ def decay_doubts(lifetimes: Lifetimes, growth: Growth) -> tuple[str, ...]:
     if not growth.steady:
         flags.append("the undecided share does not fall exponentially: no one rate fits the steps")
     flags += _bend(growth, counts)
-    if lifetimes.open_share * len(lifetimes) > max(10, 0.001 * len(lifetimes)):
+    if lifetimes.open_share > _OPEN:
         flags.append(
             f"{lifetimes.open_share:.1%} of the runs are undecided to the last step; pass more "
             "steps, or look for a phase that neither converges nor escapes"

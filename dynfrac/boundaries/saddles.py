@@ -34,7 +34,7 @@ from dynfrac.boundaries.lifetimes import (
     measure_lifetimes,
     undecided_until,
 )
-from dynfrac.boundaries.mid_life import flight_steps, mid_life
+from dynfrac.boundaries.mid_life import flight_steps, read_mid_life
 from dynfrac.boundaries.oracles import MAX_AXES
 from dynfrac.boundaries.saddle_doubts import decay_doubts
 from dynfrac.orbits.axes import Axis, check_axes
@@ -43,6 +43,8 @@ from dynfrac.orbits.sensitivities import stretch_histories, window_directions
 from dynfrac.systems.abstract import AbstractMap
 
 MIN_RUNS = 200
+DECAY, STRETCH, RELATION = "undecided share", "mid-life log-stretch", "Kantz-Grassberger"
+"""Names of the three estimators."""
 
 _BATCH = 2**14
 
@@ -212,33 +214,42 @@ def read_rates(lifetimes: Lifetimes, *, seed: int = 0) -> SaddleRates:
     draws = draw_groups(len(sums), seed)
     flags = decay_doubts(lifetimes, growth)
     if not math.isfinite(growth.rate):
-        missing = [
-            Estimate.missing(method, n_runs, flags, share_curve)
-            for method in ("undecided share", "mid-life log-stretch", "Kantz-Grassberger")
-        ]
-        return SaddleRates(*missing, lifetimes, growth, growth.first, 0, {})
+        return SaddleRates(
+            Estimate.missing(DECAY, n_runs, flags, share_curve),
+            Estimate.missing(STRETCH, n_runs, flags),
+            Estimate.missing(RELATION, n_runs, flags, share_curve),
+            lifetimes,
+            growth,
+            growth.first,
+            0,
+            {},
+        )
     kappas = -(resampled_logs(sums[:, : growth.last + 1], draws) @ growth.form[: growth.last + 1])
     kappa = -growth.rate
     kappa_error = math.hypot(kappas.std(), growth.drift)
     window = (float(growth.first), float(growth.last))
-    escape = _estimate(kappa, kappa_error, "undecided share", n_runs, window, share_curve, flags)
-    middle = mid_life(lifetimes, growth.first, draws)
+    escape = _estimate(kappa, kappa_error, DECAY, n_runs, window, share_curve, flags)
+    middle = read_mid_life(lifetimes, growth.first, draws)
     if not math.isfinite(middle.exponent):
         reason = "no undecided run is far enough from its end to be in mid-life; pass more runs"
-        nothing = [
-            Estimate.missing(method, n_runs, (reason, *flags), middle.curve)
-            for method in ("mid-life log-stretch", "Kantz-Grassberger")
-        ]
-        return SaddleRates(escape, *nothing, lifetimes, growth, growth.first, 0, {})
-    flags += middle.doubts
+        return SaddleRates(
+            escape,
+            Estimate.missing(STRETCH, n_runs, (reason, *flags), middle.curve),
+            Estimate.missing(RELATION, n_runs, (reason, *flags), share_curve),
+            lifetimes,
+            growth,
+            growth.first,
+            0,
+            {},
+        )
     value, drift = middle.exponent, middle.drift
     inside = (float(middle.curve.x[0]), float(middle.curve.x[-1]))
     error = math.hypot(middle.resampled.std(), drift)
-    exponent = _estimate(value, error, "mid-life log-stretch", n_runs, inside, middle.curve, flags)
+    exponent = _estimate(value, error, STRETCH, n_runs, inside, middle.curve, flags)
     ratio = kappa / value
     doubt = math.hypot(growth.drift, ratio * drift) / abs(value)
     spread = math.hypot(float((kappas / middle.resampled).std()), doubt)
-    codimension = _estimate(ratio, spread, "Kantz-Grassberger", n_runs, window, share_curve, flags)
+    codimension = _estimate(ratio, spread, RELATION, n_runs, window, share_curve, flags)
     flight = flight_steps(lifetimes, value)
     return SaddleRates(escape, exponent, codimension, lifetimes, growth, middle.first, flight, {})
 
@@ -272,7 +283,7 @@ def kantz_grassberger(rates: SaddleRates) -> Estimate:
             f"kappa = {float(rates.escape_rate):.3g} is not below l = {float(rates.exponent):.3g}: "
             "the relation does not hold for one unstable direction"
         )
-        return Estimate.missing("Kantz-Grassberger", ratio.n_runs, (reason, *flags), ratio.curve)
+        return Estimate.missing(RELATION, ratio.n_runs, (reason, *flags), ratio.curve)
     if ratio.value > 1 - 2 * ratio.stderr:
         flags += (
             "kappa is not below l within their errors: what decays most slowly is not fractal",

@@ -26,6 +26,8 @@ from dynfrac.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from dynfrac.analysis.scaling import fit_window
 from dynfrac.analysis.takens import takens_dimension
 from dynfrac.analysis.uncertainty import uncertainty_exponent
+from dynfrac.boundaries.pressures import pressure_dimension
+from dynfrac.boundaries.saddles import kantz_grassberger, saddle_rates
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.evaluator import evaluate
 from dynfrac.orbits.iteration import iterate
@@ -264,6 +266,31 @@ def edge(
             return {"edge": Reading(float(low + high) / 2)}
 
 
+def saddle(
+    quantities: Collection[str],
+    seed: int,
+    *,
+    map: str,
+    axes: Sequence[str],
+    runs: int,
+    steps: int,
+    rule: str | None = None,
+    hparams: Mapping[str, float] = _NOTHING,
+) -> Readings:
+    """Read rates of the saddle on a boundary, and the dimensions that follow from them."""
+    window = [Axis.parse(text) for text in axes]
+    rates = saddle_rates(
+        make_map(map), window, n_runs=runs, n_steps=steps, hparams=hparams, rule=rule, seed=seed
+    )
+    estimators: dict[str, Callable[[], Estimate]] = {
+        "escape rate": lambda: rates.escape_rate,
+        "exponent of the survivors": lambda: rates.exponent,
+        "D1 (Kantz-Grassberger)": lambda: kantz_grassberger(rates),
+        "D0 (pressure)": lambda: pressure_dimension(rates, seed=seed),
+    }
+    return {quantity: _read(estimators[quantity]()) for quantity in quantities}
+
+
 def _parse_range(text: str) -> tuple[str, tuple[float, float]]:
     axis = Axis.parse(text)
     return axis.name, (axis.low, axis.high)
@@ -289,5 +316,6 @@ MEASUREMENTS: Mapping[str, Callable[..., Readings]] = {
     "grid": grid,
     "changes": changes,
     "edge": edge,
+    "saddle": saddle,
 }
 """Names that the table of known values uses."""

@@ -36,6 +36,19 @@ def renyi(q, weights=(0.4, 0.6), contractions=(0.25, 0.35)):
     return brentq(excess, 0.0, 1.0, xtol=1e-14)
 
 
+def saddle_rows(case, lengths):
+    """Return the rates of an open map that stretches intervals of these lengths onto the whole."""
+    weights = [length / sum(lengths) for length in lengths]
+    kappa = -LN(sum(lengths))
+    exponent = -sum(p * LN(length) for p, length in zip(weights, lengths, strict=True))
+    return {
+        f"{case}: escape rate": kappa,
+        f"{case}: exponent of the survivors": exponent,
+        f"{case}: D1 (Kantz-Grassberger)": 1 - kappa / exponent,
+        f"{case}: D0 (pressure)": renyi(0, (0.5, 0.5), lengths),
+    }
+
+
 PHI = (3 + math.sqrt(5)) / 2
 ENTROPY = -(0.4 * LN(0.4) + 0.6 * LN(0.6))
 TWO_SCALES = renyi(0, (0.5, 0.5), (0.45, 0.4))
@@ -117,6 +130,9 @@ EXACT = {
     "two-scale-tent-repeller: uncertainty exponent": 1 - TWO_SCALES,
     "cantor-curve: box dimension": 1 + TWO_SCALES,
     "cantor-curve: uncertainty exponent": 1 - TWO_SCALES,
+    **saddle_rows("tent-saddle", [1 / 3, 1 / 3]),
+    **saddle_rows("tent-saddle-2-5", [0.4, 0.4]),
+    **saddle_rows("two-scale-tent-saddle", [0.45, 0.4]),
 }
 
 

@@ -17,6 +17,9 @@ from dynfrac.boundaries.bounds import (
     escape_ceiling,
     two_rate_ceiling,
 )
+from dynfrac.boundaries.pressures import pressure_dimension
+from dynfrac.boundaries.saddles import saddle_rates
+from dynfrac.orbits.axes import Axis
 from dynfrac.systems.catalogue import make_map
 from dynfrac.systems.self_similarity import self_similar_dimension
 
@@ -286,9 +289,13 @@ def test_bounds_that_are_valid_at_every_number_of_steps_close_in(name):
 
 
 def test_lines_through_a_cantor_set_of_curves_have_one_dimension_less():
-    curves = make_map("cantor-curve")
-    plane = curves.dimension(curves.defaults)
-    assert plane - 1 == pytest.approx(self_similar_dimension([0.45, 0.40]), abs=1e-12)
+    curves, line = make_map("cantor-curve"), [Axis("x", 0.0, 1.0)]
+    for y in (0.1, 0.7):
+        rates = saddle_rates(curves, line, n_runs=4000, n_steps=60, hparams={"y": y}, seed=3)
+        estimate = pressure_dimension(rates)
+        assert estimate.stderr < 0.01
+        # B4 has the dimension 1.8097556 in the plane.
+        assert abs(estimate.value - 0.8097556) < 4 * estimate.stderr
 
 
 def test_dimensions_of_the_generalized_baker_decrease_and_d1_is_kaplan_yorkes():
