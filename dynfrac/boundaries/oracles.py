@@ -166,8 +166,7 @@ class Oracle:
     @property
     def finest(self) -> float:
         """Smallest distance in the unit cube at which points are still well apart as numbers."""
-        ulp = RESOLUTION * float(np.finfo(self._real).eps)
-        return max(ulp * _steepness(axis) for axis in self._axes)
+        return RESOLUTION * max(_rounding(axis, self._real) for axis in self._axes)
 
     def __call__(self, positions: np.ndarray) -> np.ndarray:
         """Return labels at positions in the unit cube.
@@ -282,10 +281,12 @@ def _nudged(map_: AbstractMap, values: Mapping[str, Any], real: np.dtype) -> dic
     return moved
 
 
-def _steepness(axis: Axis) -> float:
-    """Return the relative precision of positions for a relative precision 1 of the values."""
+def _rounding(axis: Axis, real: np.dtype) -> float:
+    """Return the distance in the unit cube that rounding the values of an axis amounts to."""
+    of_values, of_places = float(np.finfo(real).eps), float(np.finfo(np.float64).eps)
     if axis.scale == "log10":
-        # Values are computed from their logarithms, whose own last place grows with the exponent.
-        decades = abs(math.log10(axis.low)), abs(math.log10(axis.high))
-        return max(1.0, *decades) / (math.log10(axis.high) - math.log10(axis.low))
-    return max(abs(axis.low), abs(axis.high)) / (axis.high - axis.low)
+        low, high = math.log10(axis.low), math.log10(axis.high)
+        # Values are computed in float64 from logarithms, whose last place grows with their size.
+        of_logarithms = of_places * max(1.0, abs(low), abs(high))
+        return max(of_values / math.log(10), of_logarithms) / (high - low)
+    return of_values * max(abs(axis.low), abs(axis.high)) / (axis.high - axis.low)
