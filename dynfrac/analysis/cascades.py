@@ -163,7 +163,7 @@ class OrbitDiagram:
         if settled.size:
             first = int(self.periods[settled[0]])
             doublings = first * 2 ** np.arange(LONGEST.bit_length())
-            beyond |= ~np.isin(self.periods, [0, *doublings])
+            beyond |= ~np.isin(self.periods, np.append(doublings, 0))
             period = 2 * first
             previous = settled[0]
             for i in settled:
