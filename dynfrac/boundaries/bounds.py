@@ -357,7 +357,8 @@ def _as_estimate(value: float | Estimate, name: str) -> Estimate:
     number = float(value)
     if not math.isfinite(number):
         raise ValueError(f"{name}={value} is not a rate; pass a finite number of nats per step")
-    return Estimate(number, 0.0, number, number, "given", 0, (math.nan,) * 2, Curve.empty())
+    nan = math.nan
+    return Estimate(number, 0.0, number, number, "given", 0, (nan, nan), Curve.empty())
 
 
 def _runs(*estimates: Estimate) -> int:

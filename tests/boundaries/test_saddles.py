@@ -54,7 +54,8 @@ def test_a_run_is_undecided_until_it_escapes():
 
 def test_a_contraction_of_fourteen_steps_ends_a_run_at_its_last_maximum():
     steps = np.arange(60)
-    rising_then_falling = np.where(steps <= 20, 0.8 * steps, 16 - 0.5 * (steps - 20))
+    # Loses 5 nats until the end.
+    rising_then_falling = np.where(steps <= 20, 0.8 * steps, 16 - 0.13 * (steps - 20))
     # Loses 8 nats in one step, and is back before fourteen are over.
     dip = np.where(steps == 20, -8.0, 0.0).cumsum() + 0.9 * steps
     # Never loses 3 nats.
