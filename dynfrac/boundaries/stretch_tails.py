@@ -42,6 +42,7 @@ _BODY = 0.015
 """Allowance for what is left at these thresholds of the body of the distribution, of alpha."""
 _LATE = 0.01
 _FLAT = 0.05
+_LAST_QUARTER = 0.75
 _MANY_UNDECIDED, _MANY_STRETCHING = 0.02, 0.05
 
 
@@ -55,8 +56,8 @@ class StretchTail:
     estimate : Estimate
         Of the dimension N - alpha. `curve` is alpha over single thresholds against their quantile.
     still_stretching : float
-        Share of the runs that settled (converged, or any where none escape) whose last
-        ln norm(v_t) is within 1 of their largest; 0 if there are none.
+        Share of the runs that settled (converged, or any where none escape) whose derivative still
+        gained a factor e in the last quarter of the steps; 0 if there are none.
     undecided : float
         Share of all runs that neither escaped nor converged; where none escape, that of all that
         are still stretching.
@@ -166,7 +167,7 @@ def tail_dimension(runs: Stretches, n_axes: int) -> StretchTail:
     """
     escaped = runs.t_escape >= 0
     converged = runs.status == Status.CONVERGED
-    stretching = (runs.largest > 0) & ~(runs.final < runs.largest - 1)
+    stretching = runs.grown_at >= _LAST_QUARTER * runs.conditions["n_steps"]
     open_ = bool(escaped.any())
     settled = converged & ~escaped if open_ else np.ones(len(runs), bool)
     late = float(stretching[settled].mean()) if settled.any() else 0.0

@@ -30,8 +30,8 @@ from dynfrac.systems.abstract import AbstractMap, Hparams
 from dynfrac.systems.nodes import Node
 from dynfrac.systems.numerics import DTYPES
 
-LARGEST, FINAL = "largest_stretch", "final_stretch"
-"""Names of the two metrics that a `Sensitive` map adds."""
+LARGEST, FINAL, GROWN = "largest_stretch", "final_stretch", "grown_at"
+"""Names of the three metrics that a `Sensitive` map adds."""
 
 
 @final
@@ -46,6 +46,12 @@ class SensitiveState(Node):
         v_t / exp(`largest`), in the coordinates of the map's phase space.
     largest : float scalar
         The largest ln norm(v_t) so far, at least 0: what `tangent` is divided by.
+    mark : float scalar
+        `largest` when it had last grown by 1 or more, a factor e of the derivative.
+    grown_at : int scalar
+        The state, counted from 0, at which that was.
+    age : int scalar
+        Steps taken.
     first : float scalar
         The first value that the rule watches.
     finite : bool scalar
@@ -58,6 +64,9 @@ class SensitiveState(Node):
     inner: Any
     tangent: jax.Array
     largest: jax.Array
+    mark: jax.Array
+    grown_at: jax.Array
+    age: jax.Array
     first: jax.Array
     finite: jax.Array
     decided: jax.Array
@@ -81,9 +90,9 @@ class Sensitive(AbstractMap):
     Notes
     -----
     Besides the metrics of the map inside there are ``"largest_stretch"``, the larger of 0 and
-    max ln norm(v_t) over the states up to the deciding one, and ``"final_stretch"``, ln norm(v_t)
-    of the last of them whose derivative is finite. The norm is Euclidean, over the whole phase
-    space.
+    max ln norm(v_t) over the states up to the deciding one, ``"final_stretch"``, ln norm(v_t)
+    of the last of them whose derivative is finite, and ``"grown_at"``, the last of them by which
+    the largest had grown by another factor e. The norm is Euclidean, over the whole phase space.
 
     v_t is stored divided by exp(`largest`), so that neither a run that diverges nor one that
     stretches for a very long time overflows.
@@ -132,10 +141,14 @@ class Sensitive(AbstractMap):
 
         vector, tangent, rest = jax.jvp(begin, (places,), (components,), has_aux=True)
         length, finite = _length(tangent)
+        largest = jnp.where(finite, jnp.log(jnp.maximum(length, 1)), 0).astype(tangent.dtype)
         return SensitiveState(
             inner=space.join(vector, rest),
             tangent=tangent / jnp.maximum(length, 1),
-            largest=jnp.where(finite, jnp.log(jnp.maximum(length, 1)), 0).astype(tangent.dtype),
+            largest=largest,
+            mark=largest,
+            grown_at=jnp.int32(0),
+            age=jnp.int32(0),
             first=self._watched(state, point).astype(tangent.dtype),
             finite=finite & jnp.all(jnp.isfinite(vector)),
             decided=jnp.asarray(False),
@@ -161,10 +174,15 @@ class Sensitive(AbstractMap):
         length, finite = _length(tangent)
         finite &= state.finite & jnp.all(jnp.isfinite(moved))
         grown = state.largest + jnp.log(jnp.maximum(length, 1))
+        largest = jnp.where(finite, grown, state.largest).astype(state.largest.dtype)
+        another = largest >= state.mark + 1
         after = SensitiveState(
             inner=space.join(moved, rest),
             tangent=jnp.where(finite, tangent / jnp.maximum(length, 1), state.tangent),
-            largest=jnp.where(finite, grown, state.largest).astype(state.largest.dtype),
+            largest=largest,
+            mark=jnp.where(another, largest, state.mark),
+            grown_at=jnp.where(another, state.age + 1, state.grown_at),
+            age=state.age + 1,
             first=state.first,
             finite=finite,
             decided=decided,
@@ -177,12 +195,17 @@ class Sensitive(AbstractMap):
         return self.inner.observe(state.inner, self._taken_apart(hparams)[0])
 
     def metrics(self, state: SensitiveState, hparams: Hparams) -> dict[str, Any]:
-        """Return the metrics of the map inside, and the two of the derivative."""
+        """Return the metrics of the map inside, and those of the derivative."""
         inner = getattr(self.inner, "metrics", None)
         values = {} if inner is None else inner(state.inner, self._taken_apart(hparams)[0])
         # The tangent is no longer than 1, but for rounding.
         final = state.largest + jnp.log(jnp.minimum(_length(state.tangent)[0], 1))
-        return {**values, LARGEST: state.largest, FINAL: final}
+        return {
+            **values,
+            LARGEST: state.largest,
+            FINAL: final,
+            GROWN: state.grown_at.astype(state.largest.dtype),
+        }
 
     def _taken_apart(
         self, hparams: Hparams

@@ -21,7 +21,7 @@ from dynfrac.orbits.evaluator import Evaluator, default_lanes
 from dynfrac.orbits.inspection import host_driven, metric_names
 from dynfrac.orbits.kernels import fold, initial_states, read
 from dynfrac.orbits.rules import AbstractRule, close_record, make_rule, start_record
-from dynfrac.orbits.sensitive_maps import FINAL, LARGEST, SensitiveState, direction_name
+from dynfrac.orbits.sensitive_maps import FINAL, GROWN, LARGEST, SensitiveState, direction_name
 from dynfrac.orbits.sensitive_maps import Sensitive as Sensitive
 from dynfrac.orbits.stretching import LYAPUNOV, plain_map
 from dynfrac.systems.abstract import AbstractMap, check_ranges, resolve_hparams, unknown_name
@@ -44,6 +44,9 @@ class Stretches:
         max(0, max ln norm(v_t)) over the states up to the deciding one, or all that were recorded.
     final : (N,) float array
         ln norm(v_t) of the last of these states whose derivative is finite, at most `largest`.
+    grown_at : (N,) int32 array
+        Index of the last of these states by which the largest had grown by another factor e; 0 if
+        it never did.
     conditions : dict
         As of `Outcomes`.
     """
@@ -52,6 +55,7 @@ class Stretches:
     t_escape: np.ndarray
     largest: np.ndarray
     final: np.ndarray
+    grown_at: np.ndarray
     conditions: dict[str, Any]
 
     def __len__(self) -> int:
@@ -156,11 +160,21 @@ def stretch_runs(
     """
     map_, values = _with_directions(map_, hparams, directions, rule)
     evaluator = Evaluator(
-        map_, n_steps=n_steps, record=(LARGEST, FINAL), dtype=dtype, lanes=lanes, rule=map_.rule
+        map_,
+        n_steps=n_steps,
+        record=(LARGEST, FINAL, GROWN),
+        dtype=dtype,
+        lanes=lanes,
+        rule=map_.rule,
     )
     got = evaluator(values, on_progress=on_progress)
     return Stretches(
-        got.status, got.t_escape, got.metrics[LARGEST], got.metrics[FINAL], got.conditions
+        status=got.status,
+        t_escape=got.t_escape,
+        largest=got.metrics[LARGEST],
+        final=got.metrics[FINAL],
+        grown_at=got.metrics[GROWN].astype(np.int32),
+        conditions=got.conditions,
     )
 
 

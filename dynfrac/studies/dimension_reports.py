@@ -48,7 +48,7 @@ _OPINION = 0.45
 """Share of a method that was asked for; its referee has as much."""
 _UNDECIDED = 0.05
 """Share of runs from which on it is a doubt."""
-_STRETCHES = ("status", "t_escape", "largest", "final")
+_STRETCHES = ("status", "t_escape", "largest", "final", "grown_at")
 _AGREE = 2.0
 """Combined standard errors within which two methods agree."""
 _BINDING = ("jax", "jaxlib", "numpy")
@@ -74,7 +74,7 @@ class DimensionReport:
     undecided : Estimate or None
         Share of the window's runs that stayed bounded and did not converge; None for a function.
     still_stretching : Estimate or None
-        Share of the runs that settled whose derivative was near its maximum at the end.
+        Share of the runs that settled whose derivative still grew in the last quarter.
     doubling : Doubling or None
         What doubling the number of steps does.
     ulp_flips : Estimate or None

@@ -8,6 +8,7 @@ import pytest
 from dynfrac.boundaries.stretch_tails import stretch_tail, tail_dimension
 from dynfrac.boundaries.tail_fits import fit_tail
 from dynfrac.orbits.axes import Axis
+from dynfrac.orbits.outcomes import Status
 from dynfrac.orbits.sensitivities import Stretches
 from dynfrac.systems.catalogue import make_map
 from dynfrac.systems.published import published_map
@@ -153,6 +154,25 @@ def test_labels_of_a_bounded_chaos_have_no_value():
     assert not chaos.estimate.has_value
 
 
+def test_a_derivative_that_came_to_rest_is_not_still_stretching():
+    # Descent at low rates: the end depends on the rate, and the derivative keeps its size.
+    runs = {
+        "status": np.array([3, 1, 1, 1, 2], np.uint8),
+        "t_escape": np.array([5, -1, -1, -1, -1]),
+        "largest": np.array([9.0, 4.0, 4.0, 0.0, 2.0]),
+        "final": np.array([9.0, 4.0, 4.0, -3.0, 2.0]),
+        "conditions": {"n_steps": 100},
+    }
+    # Of the three that converged, one grew by a factor e after the 75th step.
+    tail = tail_dimension(Stretches(grown_at=np.array([5, 40, 80, 0, 90]), **runs), 2)
+    assert tail.still_stretching == pytest.approx(1 / 3)
+    rates = [Axis("lr_in", 0.1, 10.0), Axis("lr_out", 0.1, 10.0)]
+    net = stretch_tail(published_map(width=3, n_data=5), rates, budget=500, n_steps=200)
+    at_rest = net.runs.final >= net.runs.largest - 1
+    converged = net.runs.status == Status.CONVERGED
+    assert at_rest[converged].mean() > 0.5 > net.still_stretching
+
+
 def test_the_same_seed_is_the_same_number_and_progress_counts_runs():
     seen = []
     first = measured("one scale", budget=1500, seed=5, on_progress=seen.append)
@@ -228,6 +248,7 @@ def test_a_bend_of_the_tail_is_seen():
         t_escape=np.r_[np.full(18_500, 5), -1],
         largest=np.r_[values, 0.0],
         final=np.zeros(18_501),
+        grown_at=np.zeros(18_501, np.int32),
         conditions={"n_steps": 100},
     )
     tail = tail_dimension(runs, 2)

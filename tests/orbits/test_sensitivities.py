@@ -143,6 +143,15 @@ def test_closed_form_of_descent_on_a_parabola():
     np.testing.assert_allclose(runs.largest, highest, rtol=1e-12)
 
 
+def test_the_last_growth_by_a_factor_is_dated():
+    # Of a start the derivative is 1.1^t: over e at t = 11, from there at 22, 33.
+    grow = stretch_runs(make_map("linear"), {"a": 1.1, "b": 0.5}, {"x0": [1.0]}, n_steps=40)
+    assert grow.grown_at.tolist() == [33]
+    shrink = stretch_runs(make_map("linear"), {"a": 0.9, "b": 0.5}, {"x0": [1.0]}, n_steps=40)
+    assert shrink.grown_at.tolist() == [0]
+    assert grow.grown_at.dtype == np.int32
+
+
 def test_no_overflow_in_long_chaos():
     # The derivative of a start is the product of the slopes; its size here is about exp(2000).
     n_steps = 3001
