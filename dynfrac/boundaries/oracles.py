@@ -112,7 +112,7 @@ class Oracle:
         on_progress: Callable[[int], None] | None = None,
     ) -> None:
         self._axes = tuple(axes)
-        _check_window(self._axes)
+        check_window(self._axes)
         self.n_axes = len(self._axes)
         self.budget = budget
         self.used = 0
@@ -128,10 +128,7 @@ class Oracle:
         if isinstance(target, AbstractMap):
             if n_steps is None:
                 raise ValueError("n_steps=None does not say how long a run is; pass a number")
-            check_axes(self._axes, list(target.defaults))
-            for axis in self._axes:
-                if axis.name in (hparams or {}):
-                    raise ValueError(f"{axis.name} is an axis and is set as well; drop one of them")
+            check_map_window(target, self._axes, hparams)
             evaluator = Evaluator(
                 target, n_steps=n_steps, every=every, rule=rule, dtype=dtype, lanes=lanes
             )
@@ -220,7 +217,14 @@ def run_pace(map_: AbstractMap, lanes: int) -> Pace:
     return Pace(first, _POOLS * pool_runs(map_, lanes))
 
 
-def _check_window(axes: Sequence[Axis]) -> None:
+def check_window(axes: Sequence[Axis]) -> None:
+    """Refuse axes that are no window.
+
+    Raises
+    ------
+    ValueError
+        If there are none or more than three, or one has whole numbers only.
+    """
     if not 1 <= len(axes) <= MAX_AXES:
         raise ValueError(f"axes has {len(axes)} axes; pass one to {MAX_AXES}")
     for axis in axes:
@@ -229,6 +233,23 @@ def _check_window(axes: Sequence[Axis]) -> None:
                 f"axis {axis.name} has whole numbers only, so that no boundary crosses it; "
                 "choose an axis of real numbers"
             )
+
+
+def check_map_window(
+    map_: AbstractMap, axes: Sequence[Axis], hparams: Mapping[str, float] | None
+) -> None:
+    """Refuse axes that are no window of a map's hyperparameters.
+
+    Raises
+    ------
+    ValueError
+        As `check_window`, for unknown names, and for axes that are set as well.
+    """
+    check_window(axes)
+    check_axes(axes, list(map_.defaults))
+    for axis in axes:
+        if axis.name in (hparams or {}):
+            raise ValueError(f"{axis.name} is an axis and is set as well; drop one of them")
 
 
 def _map_answers(

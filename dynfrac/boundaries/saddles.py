@@ -35,9 +35,9 @@ from dynfrac.boundaries.lifetimes import (
     undecided_until,
 )
 from dynfrac.boundaries.mid_life import flight_steps, read_mid_life
-from dynfrac.boundaries.oracles import MAX_AXES
+from dynfrac.boundaries.oracles import check_map_window
 from dynfrac.boundaries.saddle_doubts import decay_doubts
-from dynfrac.orbits.axes import Axis, check_axes
+from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.criteria import AbstractRule
 from dynfrac.orbits.sensitivities import stretch_histories, window_directions
 from dynfrac.systems.abstract import AbstractMap
@@ -149,7 +149,7 @@ def saddle_rates(
             f"n_steps={n_steps} is too short to tell contraction; pass {CONTRACTION_STEPS + 6} or "
             "more"
         )
-    _check_axes(map_, axes, hparams or {})
+    check_map_window(map_, axes, hparams)
     rng = np.random.default_rng(seed)
     positions = rng.random((int(n_runs), len(axes)))
     units = rng.standard_normal(positions.shape)
@@ -174,20 +174,6 @@ def saddle_rates(
     names = [axis.name for axis in axes]
     conditions = {"n_runs": int(n_runs), "n_steps": n_steps, "seed": seed, "axes": names}
     return dataclasses.replace(read_rates(lifetimes, seed=seed), conditions=conditions)
-
-
-def _check_axes(map_: AbstractMap, axes: Sequence[Axis], hparams: Mapping[str, float]) -> None:
-    if not 1 <= len(axes) <= MAX_AXES:
-        raise ValueError(f"axes has {len(axes)} axes; pass one to {MAX_AXES}")
-    check_axes(axes, list(map_.defaults))
-    for axis in axes:
-        if axis.is_whole:
-            raise ValueError(
-                f"axis {axis.name} has whole numbers only, which have no derivative; "
-                "choose an axis of real numbers"
-            )
-        if axis.name in hparams:
-            raise ValueError(f"{axis.name} is an axis and is set as well; drop one of them")
 
 
 def read_rates(lifetimes: Lifetimes, *, seed: int = 0) -> SaddleRates:
