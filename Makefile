@@ -6,6 +6,8 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --quiet --disable-pip-version-check
 METADATA := setup.cfg pyproject.toml
 PYTHON ?=
+# A process for each core, and a file in one of them: what a file compiles is compiled once.
+PARALLEL := -n logical --maxprocesses 8 --dist loadfile
 
 .PHONY: help demo test test-all lint docs clean
 
@@ -21,7 +23,7 @@ demo: $(VENV)/installed-core
 	$(PY) experiments/demo/run.py --out demo
 
 test: $(VENV)/installed-test
-	$(PY) -m pytest -m "not slow and not benchmark"
+	$(PY) -m pytest $(PARALLEL) -m "not slow and not benchmark"
 
 test-all: $(VENV)/installed-test
 	$(PY) -m pytest

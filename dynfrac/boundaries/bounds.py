@@ -394,6 +394,12 @@ def _bound(
     value = start + sign * ratio
     if value >= highest and method.endswith("ceiling"):
         flags += (f"void: no less than the {n_axes} dimensions of the window",)
+    beyond = value > highest if method.endswith("floor") else value < lowest
+    if beyond:
+        flags += (
+            f"{value:.3g} contradicts a boundary in {n_axes} dimensions: the two rates do not "
+            "belong to the same saddle, or are not known well enough",
+        )
     low, high = interval_95(value, stderr, lowest=lowest, highest=highest)
     value = min(max(value, lowest), highest)
     nan, runs = math.nan, _runs(above, below)

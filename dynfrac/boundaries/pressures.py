@@ -95,8 +95,9 @@ def pressure_dimension(rates: SaddleRates, *, seed: int = 0) -> Estimate:
     """
     lifetimes, n_axes = rates.lifetimes, rates.n_axes
     n_runs = len(lifetimes)
-    if not rates.exponent.has_value:
-        return Estimate.missing(METHOD, n_runs, rates.exponent.flags)
+    for needed in (rates.exponent, rates.codimension):
+        if not needed.has_value:
+            return Estimate.missing(METHOD, n_runs, needed.flags)
     draws = draw_groups(min(n_runs, N_GROUPS), seed)
     curve = _pressure_curve(rates, draws)
     flags = rates.codimension.flags

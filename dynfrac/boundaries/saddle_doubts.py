@@ -11,8 +11,8 @@ from dynfrac.boundaries.lifetimes import FEWEST, Lifetimes
 
 _FAST = 0.3
 """An early decay faster by more than this share is a rate of its own."""
-_OPEN = 0.02
-"""Share of runs without a decision that is worth a word."""
+_OPEN, MANY_OPEN = 0.02, 0.1
+"""Shares of runs without a decision that are worth a word, and that leave no dimension."""
 _CLUSTERED = 0.5
 """Share of the longest lives on one cycle from which on the saddle is taken for that cycle."""
 
@@ -44,8 +44,9 @@ def decay_doubts(lifetimes: Lifetimes, growth: Growth) -> tuple[str, ...]:
     flags += _bend(growth, counts)
     if lifetimes.open_share > _OPEN:
         flags.append(
-            f"{lifetimes.open_share:.1%} of the runs are undecided to the last step; pass more "
-            "steps, or look for a phase that neither converges nor escapes"
+            f"{lifetimes.open_share:.1%} of the runs are undecided to the last step: pass more "
+            "steps; or there is a phase that neither converges nor escapes, or, on axes that move "
+            "the end point of a run, derivatives come to rest without shrinking"
         )
     clustered = int(np.argmax(lifetimes.cycling))
     if lifetimes.cycling[clustered] > _CLUSTERED:

@@ -110,3 +110,11 @@ def test_bounds_coincide_where_all_stretch_alike():
     assert bounds.entropy_ceiling.value == pytest.approx(exact, abs=1e-9)
     ceiling = bounds.escape_ceiling
     assert abs(ceiling.value - exact) < 4 * ceiling.stderr < 0.04
+
+
+def test_rates_that_contradict_a_boundary_are_flagged():
+    # Entropy above the fastest rate, and more thinning than stretching: neither can be.
+    for bound in (entropy_floor(2.0, 1.0), escape_ceiling(2.0, 1.0, n_axes=2)):
+        assert any("contradicts" in flag for flag in bound.flags)
+    for bound in (entropy_floor(0.5, 1.0), escape_ceiling(0.5, 1.0, n_axes=2)):
+        assert not any("contradicts" in flag for flag in bound.flags)
