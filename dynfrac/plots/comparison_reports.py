@@ -102,7 +102,10 @@ def answer(found: Comparison) -> str:
     if low > 0 or high < 0:
         words += "The interval excludes zero."
     else:
-        words += "The interval includes zero: no difference was shown, and none was excluded."
+        words += (
+            "The interval includes zero: no difference was shown. Differences below "
+            f"{low:+.3f} and above {high:+.3f} are excluded, no smaller ones."
+        )
     if found.equivalence is not None and found.equivalence.equivalent:
         words += f" They are equal within {found.equivalence.margin:g}."
     return words

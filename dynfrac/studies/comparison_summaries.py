@@ -167,8 +167,8 @@ def summarise(
         _summarise_arm([row[k] for row in rows], math.nan if levels is None else levels[k])
         for k in range(len(arms))
     )
-    flags = (*_doubts(rows, summaries, found), *_differences(twins, summaries))
     n_axes = len(protocol.search)
+    flags = (*_doubts(rows, summaries, found, n_axes), *_differences(twins, summaries))
     within = [
         dimension_within(row[0].estimate, n_axes, window)
         - dimension_within(row[-1].estimate, n_axes, window)
@@ -303,7 +303,10 @@ def _trend(levels: Sequence[float], values: np.ndarray, seed: int, n_runs: int) 
 
 
 def _doubts(
-    rows: Sequence[tuple[Reading, ...]], arms: Sequence[ArmSummary], found: PairedStatistics
+    rows: Sequence[tuple[Reading, ...]],
+    arms: Sequence[ArmSummary],
+    found: PairedStatistics,
+    n_axes: int,
 ) -> tuple[str, ...]:
     """Say what is doubtful about a comparison."""
     flags = []
@@ -318,9 +321,8 @@ def _doubts(
                 f"{arm.undecided.value:.0%} of the runs in the windows of {arm.name} were "
                 "undecided when they ended: repeat with more steps"
             )
-        if arm.null.has_value and abs(arm.null.value - round(arm.null.value)) > max(
-            0.05, 3 * arm.null.stderr
-        ):
+        off = abs(arm.null.value - (n_axes - 1))
+        if arm.null.has_value and off > max(0.05, 3 * arm.null.stderr):
             flags.append(
                 f"the smooth null reads {arm.null.value:.2f} in the windows of {arm.name}: so much "
                 "is the estimator's own"

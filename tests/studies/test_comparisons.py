@@ -16,7 +16,7 @@ from dynfrac.boundaries.windows import make_window_rule
 from dynfrac.cli.output import jsonable
 from dynfrac.orbits.axes import Axis
 from dynfrac.studies.arms import Arm, Protocol
-from dynfrac.studies.comparison_summaries import summarise
+from dynfrac.studies.comparison_summaries import _doubts, summarise
 from dynfrac.studies.comparisons import compare, compare_levels, default_search
 from dynfrac.studies.readings import _point_seed
 from dynfrac.systems.abstract import AbstractMap
@@ -71,6 +71,15 @@ def plain(comparison):
     record = jsonable(comparison.to_dict())
     del record["conditions"]
     return record
+
+
+@pytest.mark.parametrize(("value", "doubted"), [(1.02, False), (1.2, True), (1.97, True)])
+def test_a_null_that_is_not_smooth_is_a_doubt(value, doubted):
+    found = known()
+    arm = found.arms[0]
+    null = dataclasses.replace(arm.null, value=value, stderr=0.01)
+    flags = _doubts((), [dataclasses.replace(arm, null=null)], found.statistics, 2)
+    assert any("smooth null" in flag for flag in flags) == doubted
 
 
 def test_the_difference_of_known_sets_is_found():
