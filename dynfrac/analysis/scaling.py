@@ -37,7 +37,9 @@ _WIDE_SPREAD = 0.1
 _FWHM = 2.354820
 """Full width at half maximum of a normal density in standard deviations."""
 
-_NEWTON_STEPS = 40
+_NEWTON_STEPS = 60
+_STEEPEST = 64.0
+"""Slopes of counts are looked for between this and minus this."""
 _TINY = 1e-300
 
 Window = tuple[float, float]
@@ -241,18 +243,21 @@ def fit_counts(
     with np.errstate(divide="ignore", invalid="ignore"):
         centre = (counts @ log_x / total)[..., None]
     u = log_x - np.where(known[..., None], centre, 0.0)
-    # The best level at a given slope is known, which leaves a convex function of the slope alone.
+    # The best level at a given slope is known, which leaves one equation for the slope: the model's
+    # mean of u is that of the counts, 0. It grows with the slope, from the lowest u to the highest.
     with np.errstate(divide="ignore"):
         log_weights = np.log(weights)
-    slopes = np.zeros(total.shape)
+    slopes, low, high = (np.full(total.shape, end) for end in (0.0, -_STEEPEST, _STEEPEST))
     for _ in range(_NEWTON_STEPS):
         powers = log_weights + slopes[..., None] * u
         mass = np.exp(powers - powers.max(axis=-1, keepdims=True))
         mass /= mass.sum(axis=-1, keepdims=True)
         mean = np.sum(mass * u, axis=-1)
         variance = np.sum(mass * (u - mean[..., None]) ** 2, axis=-1)
-        # The counts' own mean of u is 0 by the choice of the centre.
-        slopes = slopes - np.clip(mean / np.maximum(variance, _TINY), -1.0, 1.0)
+        low, high = np.where(mean < 0, slopes, low), np.where(mean < 0, high, slopes)
+        newton = slopes - mean / np.maximum(variance, _TINY)
+        # Far from the root all mass sits on one scale, and Newton's steps go anywhere.
+        slopes = np.where((newton > low) & (newton < high), newton, (low + high) / 2)
     powers = log_weights + slopes[..., None] * u
     top = powers.max(axis=-1)
     log_mass = top + np.log(np.exp(powers - top[..., None]).sum(axis=-1))

@@ -142,7 +142,7 @@ def two_rate_ceiling(
     --------
     >>> import math
     >>> cat = math.log((3 + math.sqrt(5)) / 2)
-    >>> two_rate_ceiling(cat, cat, cat).value
+    >>> round(two_rate_ceiling(cat, cat, cat).value, 12)
     2.0
     """
     h = _as_estimate(entropy, "entropy")

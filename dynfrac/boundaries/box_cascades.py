@@ -60,7 +60,7 @@ class Plan(NamedTuple):
     m: int
     n_boxes: int
     n_levels: int
-    size: int
+    n_kept: int
 
 
 @final
@@ -118,7 +118,7 @@ def draw_cascade(
     plan = plan_cascade(oracle)
     if plan is None:
         return Cascade(np.empty(1), 0, np.empty((N_REPLICATES, 0)), 0, oracle.n_axes, oracle.used)
-    m, n_boxes, n_levels, size = plan
+    m, n_boxes, n_levels, n_kept = plan
     report = on_progress or (lambda used: None)
     corner = rng.random(oracle.n_axes) / (n_boxes + 1)
     grid = root_boxes(oracle, m, n_boxes, corner)
@@ -130,7 +130,7 @@ def draw_cascade(
     )
     sides, ratios = [grid.side], []
     for _ in range(n_levels if len(roots) else 0):
-        boxes = thin_out(boxes, size, N_REPLICATES, rng)
+        boxes = thin_out(boxes, n_kept, N_REPLICATES, rng)
         parents = np.bincount(boxes.owners, minlength=N_REPLICATES)
         family = children(oracle, boxes)
         boxes = family.take(family.mixed)

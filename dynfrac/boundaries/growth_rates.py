@@ -38,8 +38,10 @@ class Growth:
         Per step; not-a-number if fewer than three increments are left.
     form : (S,) float array
         The rate is `form @ ln Z`.
-    first, last : int
-        First step used, of the likeliest start, and last.
+    first : int
+        The first step used, that of the likeliest start.
+    last : int
+        The last.
     drift : float
         Standard deviation of the rates of different starts.
     steady : bool

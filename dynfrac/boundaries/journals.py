@@ -266,7 +266,7 @@ def answer_in_slices(
         if answers is None:
             part = rest[: pace.size]
             start = time.perf_counter()
-            answers = answer(part)
+            answers = answer(part.copy())  # a function may work in place
             pace.note(len(part), time.perf_counter() - start)
             if journal is not None:
                 journal.append(kind, part, answers)

@@ -20,13 +20,13 @@ from dynfrac.boundaries.pairs import Pairs
 METHOD = "stratified pairs"
 N_RESAMPLES = 400
 MIN_HITS = 3
-"""Disagreeing pairs without which a distance ends the fit."""
+"""Disagreeing pairs from which on a distance counts as measured."""
 LEAST_HITS = 30
 """Disagreeing pairs without which there is no fit at all."""
 FEW_HITS = 60
 """Disagreeing pairs below which a fit is flagged."""
 
-_FLAT = 0.05
+_FLAT, _NEARLY_FLAT = 0.05, 0.1
 _BENT = 0.15
 
 
@@ -77,20 +77,21 @@ def dimension_estimate(pairs: Pairs, *, seed: int) -> Estimate:
     curve = fraction_curve(pairs, resampled)
     hits = pairs.counts()[0][0].sum(axis=0)
     used, flags = _choose_scales(pairs, hits)
+    measured = used[hits[used] >= MIN_HITS]
     n_hits = int(hits[used].sum())
-    if len(used) < MIN_SCALES or n_hits < LEAST_HITS:
+    if len(measured) < MIN_SCALES or n_hits < LEAST_HITS:
         reason = (
             "no boundary was met: the two labels of every pair are the same"
             if not hits.any()
-            else f"only {n_hits} pairs disagree, at {len(used)} distances; {LEAST_HITS} at "
+            else f"only {n_hits} pairs disagree, at {len(measured)} distances; {LEAST_HITS} at "
             f"{MIN_SCALES} are needed: raise the budget"
         )
         return Estimate.missing(METHOD, pairs.n_labels, (reason, *flags), curve)
     x, y = pairs.scales[used], pairs.fractions()[0][used]
     exposures = _exposures(pairs, used)
     alpha = float(fit_counts(x, y, exposures)[0])
-    sampling = float(np.nanstd(fit_counts(x, resampled[:, used], exposures)[0]))
-    stderr = math.hypot(sampling, _drift(x, y, exposures, alpha) / 2)
+    sampling = _spread(fit_counts(x, resampled[:, used], exposures)[0])
+    stderr = math.hypot(sampling, _drift(x, y, exposures, hits[used], alpha) / 2)
     value = pairs.n_axes - alpha
     low, high = interval_95(value, stderr, lowest=0.0, highest=float(pairs.n_axes))
     return Estimate(
@@ -100,7 +101,7 @@ def dimension_estimate(pairs: Pairs, *, seed: int) -> Estimate:
         ci_high=high,
         method=METHOD,
         n_runs=pairs.n_labels,
-        window=(float(x[-1]), float(x[0])),
+        window=(float(pairs.scales[measured[-1]]), float(x[0])),
         curve=curve,
         flags=flags + _doubts(pairs, used, alpha, stderr, resampled),
     )
@@ -140,17 +141,24 @@ def scale_dimensions(pairs: Pairs, *, seed: int, octaves: int = 2) -> Curve:
 
 
 def _choose_scales(pairs: Pairs, hits: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return the distances to fit, descending, and what is doubtful about them."""
+    """Return the distances to fit, descending, and what is doubtful about them.
+
+    All that were asked, from the first on at which f is small. What came out at a distance must not
+    decide whether it counts: leaving out those where nothing disagreed would make f too flat.
+    """
     fractions = pairs.fractions()[0]
-    enough = np.flatnonzero(hits >= MIN_HITS)
-    asked = np.isfinite(fractions)
-    if len(enough):
-        asked[enough[-1] + 1 :] = False
-    small = asked & (fractions <= MAX_FRACTION)
-    if small.sum() >= MIN_SCALES or asked.sum() < MIN_SCALES:
-        return np.flatnonzero(small), ()
-    share = float(np.min(fractions[asked]))
-    return np.flatnonzero(asked), (
+    asked = np.flatnonzero(np.isfinite(fractions))
+    small = asked[fractions[asked] <= MAX_FRACTION]
+    used = asked[asked >= small[0]] if len(small) else asked[:0]
+    if np.sum(hits[used] >= MIN_HITS) >= MIN_SCALES or np.sum(hits[asked] >= MIN_HITS) < MIN_SCALES:
+        return used, ()
+    share = float(np.min(fractions[asked[hits[asked] >= MIN_HITS]]))
+    if share <= MAX_FRACTION:
+        return asked, (
+            f"too few distances lie below those at which {MAX_FRACTION:.0%} of the pairs disagree, "
+            "where f bends: raise the budget",
+        )
+    return asked, (
         f"{share:.0%} of the pairs disagree even at the smallest distance: the boundary is not "
         "resolved, or fills the window",
     )
@@ -167,12 +175,25 @@ def _exposures(pairs: Pairs, used: np.ndarray) -> np.ndarray:
     return np.where(hits > 0, hits / np.where(hits > 0, fractions, 1.0), asked / worth)
 
 
-def _drift(x: np.ndarray, y: np.ndarray, exposures: np.ndarray, alpha: float) -> float:
+def _spread(drawn: np.ndarray) -> float:
+    """Return the standard deviation of resampled slopes from the middle two thirds of them.
+
+    A resample that missed all but two distances can have any slope.
+    """
+    known = drawn[np.isfinite(drawn)]
+    low, high = np.quantile(known, (0.1587, 0.8413)) if len(known) else (0.0, 0.0)
+    return float(high - low) / 2
+
+
+def _drift(
+    x: np.ndarray, y: np.ndarray, exposures: np.ndarray, hits: np.ndarray, alpha: float
+) -> float:
     """Return the larger change of the slope when the smallest or the largest distance is left out.
 
     f bends at large distances, and what is beyond the resolution of the labels shows at small ones.
     """
-    ends = slice(1, None), slice(None, -1)
+    last = int(np.flatnonzero(hits >= MIN_HITS)[-1])
+    ends = slice(1, None), slice(None, last)
     changes = [abs(float(fit_counts(x[end], y[end], exposures[end])[0]) - alpha) for end in ends]
     return max((change for change in changes if math.isfinite(change)), default=0.0)
 
@@ -190,11 +211,13 @@ def _doubts(
         )
     if math.log2(x[0] / x[-1]) < 2:
         flags.append("fit covers less than two octaves")
-    if alpha < max(_FLAT, 2 * stderr):
+    if alpha < _FLAT or alpha + 2 * stderr < _NEARLY_FLAT:
         flags.append(
             "the fraction of disagreeing pairs hardly falls with their distance: labels are "
             "riddled, chaotic or arithmetic noise at these scales, and the dimension says no more"
         )
+    elif alpha < 2 * stderr:
+        flags.append("the dimension is not told from that of the whole window: raise the budget")
     bend = _sharpest_bend(pairs, used, resampled)
     if bend is not None:
         scale, above, below = bend
@@ -218,7 +241,7 @@ def _sharpest_bend(
         drawn = [
             fit_counts(x[part], resampled[:, used[part]], exposures[part])[0] for part in parts
         ]
-        spread = max(float(np.nanstd(drawn[0] - drawn[1])), 1e-12)
+        spread = max(_spread(drawn[0] - drawn[1]), 1e-12)
         difference = abs(slopes[0] - slopes[1])
         if difference > _BENT and difference / spread > sharpest:
             sharpest, found = difference / spread, (float(x[cut]), slopes[0], slopes[1])

@@ -35,6 +35,8 @@ _KNOWN = 15
 """Disagreeing pairs in all that give a first idea of the exponent."""
 _MEASURED = 30
 """Disagreeing pairs that make a rate by themselves."""
+_FEW = 60
+"""Disagreeing pairs in all below which a fit is hardly one."""
 _FEWEST = 5
 _STEEPEST, _FLATTEST = 1.5, 0.02
 
@@ -163,7 +165,7 @@ def _choose_columns(
         depth += 1
     if target >= EVERY_OCTAVE:
         return columns, target
-    options = []
+    options: list[tuple[bool, float, int, int, float]] = []
     for stride in range(1, max(1, depth // (_FEWEST - 1)) + 1):
         for n in range(MIN_SCALES, depth // stride + 2):
             some = start + stride * np.arange(n)
@@ -171,8 +173,10 @@ def _choose_columns(
             error = (hits * n * (n * n - 1)) ** -0.5 / stride if hits > 0 else math.inf
             # Four distances hardly show whether they lie on a line, nor do distances with few hits.
             doubt = (1.2 if n < _FEWEST else 1.0) * (1 + _MEASURED / max(hits, 1.0))
-            options.append((error * doubt, stride, n, hits))
-    _, stride, n, hits = min(options)
+            few = n * hits < _FEW
+            # If all are few, the most hits; they are where the largest distances are.
+            options.append((few, -n * hits if few else error * doubt, stride, n, hits))
+    _, _, stride, n, hits = min(options)
     return start + stride * np.arange(n), hits
 
 

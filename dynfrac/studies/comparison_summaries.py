@@ -92,8 +92,8 @@ class Comparison:
     trend : Estimate or None
         Mean slope of the dimension against the swept hyperparameter, per unit.
     arms : tuple of ArmSummary
-    readings : tuple of tuple of Reading
-        One row for each seed, in the order of the arms.
+    readings : tuple of tuple
+        What was measured: one row for each seed, in the order of the arms.
     conditions : dict
     """
 
@@ -147,8 +147,8 @@ def summarise(
 
     Parameters
     ----------
-    rows : sequence of tuple of Reading
-        One row for each seed, in the order of the arms.
+    rows : sequence of tuple
+        What was measured: one row for each seed, in the order of the arms.
     arms : sequence of Arm
     protocol : Protocol
     level : Axis, optional

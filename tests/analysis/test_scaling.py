@@ -193,3 +193,21 @@ def test_one_scale_that_counted_is_no_slope():
     slopes, levels = fit_counts([1.0, 2.0, 4.0], [[0, 5, 0], [0, 0, 0], [1, 5, 0]], np.ones(3))
     np.testing.assert_array_equal(np.isnan(slopes), [True, True, False])
     np.testing.assert_array_equal(np.isnan(levels), [True, True, False])
+
+
+@pytest.mark.parametrize("octaves", [4, 12, 20, 40])
+@pytest.mark.parametrize("slope", [0.02, 0.3, 0.5, 0.9, 1.2, -0.7])
+def test_wide_ranges_of_scales_are_fitted_as_well(slope, octaves):
+    # As many counts at every scale, which is what plans of pairs aim at: exposures differ widely.
+    x = 2.0 ** -np.arange(octaves + 1)
+    found, level = fit_counts(x, 0.1 * x**slope, 60 / x**slope)
+    assert found == pytest.approx(slope, abs=1e-9)
+    assert level == pytest.approx(np.log(0.1), abs=1e-7)
+
+
+def test_the_steepest_counts_are_the_end_of_the_range():
+    # All counts at the two largest scales of many: steep, and finite.
+    rates = np.zeros(20)
+    rates[:2] = 100.0, 1.0
+    slope, _ = fit_counts(2.0 ** -np.arange(20), rates, np.ones(20))
+    assert 6 < slope < 8

@@ -191,9 +191,9 @@ def test_plans_stay_within_the_budget_and_the_precision(n_axes, budget):
     if plan is None:
         assert n_axes == 3 and budget == 5000
         return
-    cost = N_REPLICATES * plan.size * plan.n_levels * refining_cost(plan.m, n_axes)
+    cost = N_REPLICATES * plan.n_kept * plan.n_levels * refining_cost(plan.m, n_axes)
     assert (plan.m * plan.n_boxes + 1) ** n_axes + cost <= budget
-    assert plan.size >= 8 and 4 <= plan.n_levels <= 16
+    assert plan.n_kept >= 8 and 4 <= plan.n_levels <= 16
     assert plan.m in BIAS[n_axes]
 
 

@@ -257,3 +257,18 @@ def test_a_killed_process_loses_little_and_the_numbers_are_the_same(tmp_path, si
         assert journal.n_kept >= 256 * (size // 1000 - 1)
     plain = draw_pairs(Oracle(disc, SQUARE, budget=5000), seed=3)
     np.testing.assert_array_equal(resumed.fractions(), plain.fractions())
+
+
+def test_a_function_that_works_in_place_is_kept_under_what_it_was_asked(tmp_path):
+    def in_place(points):
+        points -= 0.5
+        return (points**2).sum(axis=1) < 0.1
+
+    positions = np.random.default_rng(1).random((50, 2))
+    labels = []
+    for _ in range(2):
+        with Journal(tmp_path / "a.journal", IDENTITY) as journal:
+            labels.append(Oracle(in_place, SQUARE, budget=50, journal=journal)(positions))
+            kept = journal.n_kept
+    np.testing.assert_array_equal(*labels)
+    assert kept == 50

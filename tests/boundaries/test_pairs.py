@@ -206,3 +206,27 @@ def test_three_thousand_labels_are_enough_for_a_rough_idea():
     # Of 12 intervals of 95 %, fewer than 9 hold the value once in a thousand times.
     assert sum(e.ci_low <= 1 <= e.ci_high for e in known) >= len(known) - 3
     assert np.median([estimate.stderr for estimate in known]) < 0.3
+
+
+def test_distances_where_nothing_disagreed_are_part_of_the_fit():
+    # Ten draws of a steep f whose last distances have one hit on average: leaving out those that
+    # came out with none would read f too flat.
+    rng = np.random.default_rng(5)
+    f = 0.08 * 2.0 ** (-1.0 * np.arange(9))
+    values = []
+    for _ in range(60):
+        hits = rng.random((9, 1500)) < f[:, None]
+        part = Round(np.zeros(1500, int), np.arange(9), hits)
+        pairs = Pairs(LARGEST * 2.0 ** -np.arange(9), np.array([1.0, 0.0, 0.0]), (part,), 15_000, 2)
+        values.append(dimension_estimate(pairs, seed=0).value)
+    # Each has an error of about 0.08, their mean one of 0.01.
+    assert abs(np.mean(values) - 1.0) < 0.04
+
+
+def test_an_imprecise_exponent_is_not_called_noise():
+    f = 0.09 * 2.0 ** (-0.3 * np.arange(5))
+    estimate = dimension_estimate(made(f, 150), seed=0)
+    assert estimate.stderr > 0.15
+    assert not any("riddled" in flag for flag in estimate.flags)
+    flat = dimension_estimate(made(0.09 * 2.0 ** (-0.01 * np.arange(8)), 20_000), seed=0)
+    assert any("riddled" in flag for flag in flat.flags)
