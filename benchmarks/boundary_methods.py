@@ -7,7 +7,7 @@ no method can profit from how a set lies in its window.
     python benchmarks/boundary_methods.py --out boundary_methods.json --table docs/benchmarks.md
 
 The table is written between the marks in the page. `--seeds`, `--methods` and `--targets` make a
-smaller run; the table is then left alone unless `--table` is given all the same.
+smaller run. A run that was stopped goes on with the rows that its file does not have.
 """
 
 import argparse
@@ -173,7 +173,7 @@ def summary(target, estimates, seconds):
     covers = [e.ci_low <= target.dimension <= e.ci_high for e in known]
     return record | {
         "mean_error": float(errors.mean()),
-        "mean_error_stderr": float(errors.std(ddof=1) / math.sqrt(len(errors))),
+        "mean_error_stderr": float(errors.std(ddof=min(1, len(errors) - 1)) / len(errors) ** 0.5),
         "rmse": float(np.sqrt(np.mean(errors**2))),
         "stated": float(np.median([estimate.stderr for estimate in known])),
         "covered": float(np.mean(covers)),
@@ -278,14 +278,17 @@ def main():
             "machine": platform.machine(),
             "jax": jax.__version__,
             "date": time.strftime("%Y-%m-%d"),
-            "first_seed": options.first_seed,
         },
+        "asked": {"seeds": options.seeds, "first_seed": options.first_seed},
         "rows": [],
         "tangent_cost": {},
     }
     done = set()
     if options.out and options.out.exists():
         figures = json.loads(options.out.read_text(encoding="utf-8"))
+        asked = {"seeds": options.seeds, "first_seed": options.first_seed}
+        if figures["asked"] != asked:
+            raise SystemExit(f"error: {options.out} was begun with {figures['asked']}: go on so")
         done = {(row["target"], row["method"]) for row in figures["rows"]}
 
     def keep(target, method, estimates, seconds):

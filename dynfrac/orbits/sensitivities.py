@@ -178,6 +178,30 @@ def stretch_runs(
     )
 
 
+def check_sensitive(
+    map_: AbstractMap,
+    names: Sequence[str],
+    *,
+    rule: str | AbstractRule | None = None,
+    dtype: str | None = None,
+) -> None:
+    """Refuse beforehand what `stretch_runs` would refuse.
+
+    Parameters
+    ----------
+    map_, rule, dtype
+        As there.
+    names : sequence of str
+        Hyperparameters of the direction.
+
+    Raises
+    ------
+    ValueError
+    """
+    sensitive, _ = _with_directions(map_, {}, dict.fromkeys(names, 1.0), rule)
+    choose_dtype(sensitive, dtype)
+
+
 def stretch_histories(
     map_: AbstractMap,
     hparams: Mapping[str, Any],

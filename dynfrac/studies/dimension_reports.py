@@ -35,7 +35,12 @@ from dynfrac.boundaries.stretch_tails import StretchTail, tail_dimension
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.outcomes import Status
 from dynfrac.orbits.rules import AbstractRule
-from dynfrac.orbits.sensitivities import Stretches, stretch_runs, window_directions
+from dynfrac.orbits.sensitivities import (
+    Stretches,
+    check_sensitive,
+    stretch_runs,
+    window_directions,
+)
 from dynfrac.sweeps.fingerprints import fingerprint
 from dynfrac.systems.abstract import AbstractMap, resolve_hparams, unknown_name
 from dynfrac.systems.provenance import versions
@@ -237,6 +242,7 @@ def report_dimension(
         seed,
         on_progress or (lambda used: None),
     )
+    study.check(method)
     with contextlib.ExitStack() as stack:
         if journal is not None:
             study.journal = stack.enter_context(Journal(journal, study.identity(identity, method)))
@@ -269,6 +275,7 @@ class _Study:
         self.flags: list[str] = []
         # What is wrong with axes or options must be said before a journal is made.
         self.probe = self.oracle(0)
+        self.no_second = ""
 
     def oracle(self, budget: int, *, twice: bool = False, **options: Any) -> Oracle:
         """Return an oracle for one part of the report."""
@@ -367,12 +374,30 @@ class _Study:
         fixed = {n: v for n, v in values.items() if n not in {axis.name for axis in self.axes}}
         return {**self.probe.conditions, "hparams": _numbers(fixed)}
 
+    def check(self, method: str) -> None:
+        """Find out whether runs can carry a derivative, before any of them is spent."""
+        if method not in ("auto", STRETCH_TAIL) or not isinstance(self.target, AbstractMap):
+            return
+        if self.every != 1:
+            self.no_second = f"{STRETCH_TAIL} needs the loss of every step"
+            return
+        rule, dtype = self.options["rule"], self.options["dtype"]
+        names = [axis.name for axis in self.axes]
+        try:
+            check_sensitive(self.target, names, rule=rule, dtype=dtype)
+        except ValueError as error:
+            if method == STRETCH_TAIL:
+                raise
+            self.no_second = f"{STRETCH_TAIL} does not apply ({error})"
+
     def _plan(self, method: str) -> tuple[str | None, dict[str, int]]:
         """Return the second method, and the budget of every part."""
         budget, is_map = self.budget, self.probe.is_map
         second = STRETCH_TAIL if method == "auto" else None if method == PAIRS else method
-        if method == "auto" and (not is_map or self.every != 1):
+        if method == "auto" and (not is_map or self.no_second):
             second = None
+            if self.no_second:
+                self.flags.append(f"no second method: {self.no_second}")
         left_out: list[str] = []
         shares: dict[str, int] = {}
         if method in ("auto", PAIRS):
@@ -394,6 +419,10 @@ class _Study:
             left_out.append("the last bit")
         if is_map and budget >= _FOR_ALL:
             shares["doubling"] = int(_SHARES["doubling"] * budget)
+            reason = _why_not_doubled(self.target, self.options["n_steps"])
+            if reason:
+                del shares["doubling"]
+                self.flags.append(f"doubling the steps was not tried: {reason}")
         elif is_map:
             left_out.append("doubling the steps")
         if left_out:
@@ -524,6 +553,17 @@ def _compare(estimates: Mapping[str, Estimate], first: str) -> tuple[str, str]:
         f"the methods disagree: {said} are {apart / combined:.1f} combined standard errors apart; "
         "the pairs are reported"
     ), PAIRS
+
+
+def _why_not_doubled(target: Any, n_steps: int) -> str:
+    """Return why a map that is run for twice as long is not the training of twice the length."""
+    if "schedule_steps" in target.defaults:
+        return "the learning rate follows a schedule, which ends with the run"
+    # A stream that is shorter than the run repeats itself by intention.
+    rows = len(getattr(getattr(target, "batches", None), "indices", ()))
+    if n_steps <= rows < 2 * n_steps:
+        return f"there are minibatches for {rows} steps, and then the same again"
+    return ""
 
 
 def _reading(name: str, estimate: Estimate) -> str:

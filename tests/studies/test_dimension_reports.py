@@ -282,3 +282,33 @@ def test_what_cannot_be_is_refused_and_makes_no_file(tmp_path, target, options, 
     with pytest.raises(ValueError, match=words):
         report_dimension(target, CUBE[:2], budget=1000, journal=path, **options)
     assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [({"dtype": "bfloat16"}, "bfloat16"), ({"rule": "threshold:0@lyapunov"}, "Lyapunov")],
+)
+def test_what_cannot_carry_a_derivative_is_measured_without_a_second_method(options, reason):
+    map_ = make_architecture("mlp", width=2)
+    axes = [Axis("lr_in", 0.1, 100.0), Axis("lr_out", 0.1, 100.0)]
+    report = report_dimension(map_, axes, budget=8000, n_steps=8, **options)
+    assert set(report.estimates) == {"pairs"}
+    (flag,) = (flag for flag in report.flags if "no second method" in flag)
+    assert reason in flag
+    with pytest.raises(ValueError, match=reason):
+        report_dimension(map_, axes, budget=8000, n_steps=8, method="stretch-tail", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"optimizer": "sgd+cosine", "n_steps": 30}, "follows a schedule"),
+        ({"batch": 4, "n_steps": 30}, "minibatches for 30 steps"),
+        ({"batch": 4, "n_steps": 60}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_run_that_would_not_be_a_longer_training_is_not_doubled(options, reason):
+    map_ = make_architecture("mlp", width=2, **options)
+    found = dimension_reports._why_not_doubled(map_, 30)
+    assert reason in found and bool(reason) == bool(found)
