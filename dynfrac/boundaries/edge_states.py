@@ -136,7 +136,7 @@ class PairTracker:
             labels = judge(places)
             changes = np.flatnonzero(labels[1:] != labels[:-1])
             if len(changes):
-                first = changes[np.argmin(abs(changes - N_PLACES / 2))]
+                first = changes[np.argmin(abs(changes + 1 - N_PLACES / 2))]
                 return (float(places[first]), float(places[first + 1])), bool(labels[first]), True
         return None
 

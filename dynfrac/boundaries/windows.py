@@ -313,7 +313,8 @@ class RayWindow:
         for axis, middle in zip(search, centre, strict=True):
             share = min(self._share(axis), 1.0)
             low = min(max(middle - share / 2, 0.0), 1.0 - share)
-            if abs(low - (middle - share / 2)) > _ROUNDING:
+            # A box that is one window wide holds that axis fixed, which is nothing to warn of.
+            if share < 1 - _ROUNDING and abs(low - (middle - share / 2)) > _ROUNDING:
                 shifted.append(axis.name)
             start, end = axis.values(np.array([low, low + share]))
             axes.append(Axis(axis.name, start, end, axis.n, axis.scale))

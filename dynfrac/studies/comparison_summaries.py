@@ -216,7 +216,10 @@ def _estimate(
     """Return a mean over seeds as an estimate."""
     curve = Curve.empty() if curve is None else curve
     if found.n_pairs < FEWEST_PAIRS:
-        reason = f"only {found.n_pairs} complete, and an interval needs at least {FEWEST_PAIRS}"
+        reason = (
+            f"only {found.n_pairs} of what is averaged has a value, and an interval needs at least "
+            f"{FEWEST_PAIRS}"
+        )
         return Estimate.missing(method, n_runs, (reason, *flags), curve)
     return Estimate(
         found.mean,

@@ -93,7 +93,7 @@ def test_the_answer_says_what_the_interval_allows():
     even = comparison([1.2, 1.1, 1.3], [1.1, 1.2, 1.3], margin=0.5)
     assert "no difference was shown. Differences below" in answer(even)
     assert even.equivalence.equivalent and "equal within 0.5" in answer(even)
-    assert answer(NONE).startswith("No value: only 0 complete")
+    assert answer(NONE).startswith("No value: only 0 of what")
 
 
 @pytest.mark.parametrize("found", [FOUND, NONE], ids=["value", "no value"])

@@ -158,7 +158,7 @@ def test_seeds_without_a_value_are_counted_and_leave_no_difference():
     nothing = Arm("still", rabbit, {"still": 1.0})  # observed as zero, wherever it is
     found = compare(ROUGH, nothing, SEARCH, seeds=2, n_steps=20, budget=600, **WINDOW)
     assert math.isnan(found.difference.value) and math.isnan(float(found))
-    assert "only 0 complete" in found.flags[0]
+    assert "only 0 of what is averaged" in found.flags[0]
     assert any("2 of 2 seeds of still have no value" in flag for flag in found.flags)
     assert [arm.n_missing for arm in found.arms][1] == 2
     for row in found.readings:
