@@ -51,7 +51,7 @@ class SensitiveState(Node):
     grown_at : int scalar
         The state, counted from 0, at which that was.
     age : int scalar
-        Steps taken.
+        Steps taken until state and tangent came to rest.
     first : float scalar
         The first value that the rule watches.
     finite : bool scalar
@@ -176,13 +176,16 @@ class Sensitive(AbstractMap):
         grown = state.largest + jnp.log(jnp.maximum(length, 1))
         largest = jnp.where(finite, grown, state.largest).astype(state.largest.dtype)
         another = largest >= state.mark + 1
+        turned = jnp.where(finite, tangent / jnp.maximum(length, 1), state.tangent)
+        # A run that has come to rest stands still in every bit, so that it can be sealed.
+        moves = jnp.any(moved != vector) | jnp.any(turned != state.tangent)
         after = SensitiveState(
             inner=space.join(moved, rest),
-            tangent=jnp.where(finite, tangent / jnp.maximum(length, 1), state.tangent),
+            tangent=turned,
             largest=largest,
             mark=jnp.where(another, largest, state.mark),
             grown_at=jnp.where(another, state.age + 1, state.grown_at),
-            age=state.age + 1,
+            age=state.age + moves,
             first=state.first,
             finite=finite,
             decided=decided,
