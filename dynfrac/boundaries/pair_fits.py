@@ -52,9 +52,9 @@ def resample(pairs: Pairs, *, seed: int, n_resamples: int = N_RESAMPLES) -> np.n
     of each round by itself.
     """
     rng = np.random.default_rng([seed, 1])  # a stream that drew no points
-    size = n_resamples, 1
     weights = [
-        rng.poisson(1.0, (size[0], len(part.strata))).astype(np.float32) for part in pairs.rounds
+        rng.poisson(1.0, (n_resamples, len(part.strata))).astype(np.float32)
+        for part in pairs.rounds
     ]
     return pairs.fractions(weights)
 
@@ -203,14 +203,11 @@ def _doubts(
 ) -> tuple[str, ...]:
     """Say what is doubtful about a fit."""
     flags = []
-    x = pairs.scales[used]
     n_hits = int(pairs.counts()[0][0].sum(axis=0)[used].sum())
     if n_hits < FEW_HITS:
         flags.append(
             f"the fit rests on {n_hits} disagreeing pairs: a larger budget would tell more"
         )
-    if math.log2(x[0] / x[-1]) < 2:
-        flags.append("fit covers less than two octaves")
     if alpha < _FLAT or alpha + 2 * stderr < _NEARLY_FLAT:
         flags.append(
             "the fraction of disagreeing pairs hardly falls with their distance: labels are "

@@ -58,6 +58,8 @@ class StretchTail:
     still_stretching : float
         Share of the runs that settled (converged, or any where none escape) whose derivative still
         gained a factor e in the last quarter of the steps; 0 if there are none.
+    n_settled : int
+        Number of runs that this is a share of.
     undecided : float
         Share of all runs that neither escaped nor converged; where none escape, that of all that
         are still stretching.
@@ -67,6 +69,7 @@ class StretchTail:
 
     estimate: Estimate
     still_stretching: float
+    n_settled: int
     undecided: float
     runs: Stretches
 
@@ -142,11 +145,7 @@ def stretch_tail(
         raise ValueError(f"budget={budget} is too small; pass a whole number of at least 500")
     settings = {"n_steps": n_steps, "rule": rule, "dtype": dtype, "lanes": lanes}
     Oracle(map_, axes, budget=budget, hparams=hparams, **settings)  # refuses what does not fit
-    rng = np.random.default_rng(seed)
-    shape = int(budget), len(axes)
-    positions, units = rng.random(shape), rng.standard_normal(shape)
-    units /= np.linalg.norm(units, axis=1, keepdims=True)
-    places, directions = window_directions(axes, positions, units)
+    places, directions = draw_directions(axes, int(budget), seed)
     done = 0
 
     def count(steps: int) -> None:
@@ -159,6 +158,28 @@ def stretch_tail(
         map_, {**(hparams or {}), **places}, directions, on_progress=count, **settings
     )
     return tail_dimension(runs, len(axes))
+
+
+def draw_directions(
+    axes: Sequence[Axis], n_runs: int, seed: int
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Draw places of a window and directions at them, both uniform.
+
+    Parameters
+    ----------
+    axes : sequence of Axis
+    n_runs, seed : int
+
+    Returns
+    -------
+    hparams, directions : dicts of str to (n_runs,) array
+        What `stretch_runs` takes.
+    """
+    rng = np.random.default_rng(seed)
+    shape = n_runs, len(axes)
+    positions, units = rng.random(shape), rng.standard_normal(shape)
+    units /= np.linalg.norm(units, axis=1, keepdims=True)
+    return window_directions(axes, positions, units)
 
 
 def tail_dimension(runs: Stretches, n_axes: int) -> StretchTail:
@@ -179,7 +200,7 @@ def tail_dimension(runs: Stretches, n_axes: int) -> StretchTail:
     undecided = float((~escaped & ~converged).mean()) if open_ else late
     used = escaped if open_ else settled
     estimate = _estimate(runs, n_axes, used, late, undecided)
-    return StretchTail(estimate, late, undecided, runs)
+    return StretchTail(estimate, late, int(settled.sum()), undecided, runs)
 
 
 def _estimate(

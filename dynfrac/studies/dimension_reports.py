@@ -31,16 +31,10 @@ from dynfrac.boundaries.journals import Answers, Journal, answer_in_slices
 from dynfrac.boundaries.oracles import Labels, Oracle, run_pace
 from dynfrac.boundaries.pair_fits import dimension_estimate, scale_dimensions
 from dynfrac.boundaries.pairs import Pairs, draw_pairs
-from dynfrac.boundaries.stretch_tails import StretchTail, tail_dimension
+from dynfrac.boundaries.stretch_tails import StretchTail, draw_directions, tail_dimension
 from dynfrac.orbits.axes import Axis
-from dynfrac.orbits.outcomes import Status
 from dynfrac.orbits.rules import AbstractRule
-from dynfrac.orbits.sensitivities import (
-    Stretches,
-    check_sensitive,
-    stretch_runs,
-    window_directions,
-)
+from dynfrac.orbits.sensitivities import Stretches, check_sensitive, stretch_runs
 from dynfrac.sweeps.fingerprints import fingerprint
 from dynfrac.systems.abstract import AbstractMap, resolve_hparams, unknown_name
 from dynfrac.systems.provenance import versions
@@ -488,23 +482,16 @@ class _Study:
         tail = self._stretch_tail(budget)
         estimates[STRETCH_TAIL] = tail.estimate
         self.runs[STRETCH_TAIL] = tail.estimate.n_runs
-        open_ = bool((tail.runs.t_escape >= 0).any())
-        settled = (tail.runs.status == Status.CONVERGED) | (not open_)
-        n_settled = int(settled.sum())
-        if not n_settled:
+        if not tail.n_settled:
             return None
-        return share_estimate(tail.still_stretching * n_settled, n_settled, "runs that settled")
+        n_late = tail.still_stretching * tail.n_settled
+        return share_estimate(n_late, tail.n_settled, "runs that settled")
 
     def _stretch_tail(self, budget: int) -> StretchTail:
         """Do what `stretch_tail` does, a few runs at a time, so that they can be kept."""
         target = self.target
         assert isinstance(target, AbstractMap)
         before = sum(self.runs.values())
-        rng = np.random.default_rng(self.seed)
-        shape = budget, len(self.axes)
-        positions, units = rng.random(shape), rng.standard_normal(shape)
-        units /= np.linalg.norm(units, axis=1, keepdims=True)
-        n_axes = len(self.axes)
         names = [axis.name for axis in self.axes]
         options = dict(self.options)
         fixed = options.pop("hparams") or {}
@@ -517,9 +504,7 @@ class _Study:
             return {name: getattr(runs, name) for name in _STRETCHES}
 
         columns = [
-            part
-            for half in window_directions(self.axes, positions, units)
-            for part in half.values()
+            part for half in draw_directions(self.axes, budget, self.seed) for part in half.values()
         ]
         parts: list[Answers] = []
         for part in answer_in_slices(
@@ -532,7 +517,7 @@ class _Study:
             parts.append(part)
             self.on_progress(before + sum(len(done["status"]) for done in parts))
         joined = {name: np.concatenate([part[name] for part in parts]) for name in _STRETCHES}
-        return tail_dimension(Stretches(**joined, conditions=self.probe.conditions), n_axes)
+        return tail_dimension(Stretches(**joined, conditions=self.probe.conditions), len(names))
 
 
 def _compare(estimates: Mapping[str, Estimate], first: str) -> tuple[str, str]:
@@ -542,6 +527,8 @@ def _compare(estimates: Mapping[str, Estimate], first: str) -> tuple[str, str]:
         if not known:
             return "no method gave a value", first
         (name,) = known
+        if len(estimates) == 1:
+            return f"no method but {name} was tried", name
         return f"only {name} gave a value, so that there is nothing to compare it with", name
     (a, left), (b, right) = known.items()
     said = f"{_reading(a, left)} and {_reading(b, right)}"

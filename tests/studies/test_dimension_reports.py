@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from dynfrac.analysis.estimates import Curve, Estimate
 from dynfrac.boundaries.dimensions import METHODS
 from dynfrac.boundaries.stretch_tails import stretch_tail
 from dynfrac.orbits.axes import Axis
@@ -312,3 +313,11 @@ def test_a_run_that_would_not_be_a_longer_training_is_not_doubled(options, reaso
     map_ = make_architecture("mlp", width=2, **options)
     found = dimension_reports._why_not_doubled(map_, 30)
     assert reason in found and bool(reason) == bool(found)
+
+
+def test_what_was_not_tried_is_not_said_to_have_failed():
+    one = Estimate(1.4, 0.1, 1.2, 1.6, "stratified pairs", 900, (0.01, 0.1), Curve.empty())
+    none = Estimate.missing("stretch tail", 900, ["too few"])
+    assert dimension_reports._compare({"pairs": one}, "pairs")[0] == "no method but pairs was tried"
+    both = {"pairs": one, "stretch-tail": none}
+    assert "only pairs gave a value" in dimension_reports._compare(both, "pairs")[0]
