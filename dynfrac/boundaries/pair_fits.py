@@ -15,7 +15,7 @@ import numpy as np
 from dynfrac.analysis.estimates import Curve, Estimate, interval_95
 from dynfrac.analysis.scaling import fit_counts
 from dynfrac.boundaries.pair_plans import MAX_FRACTION, MIN_SCALES
-from dynfrac.boundaries.pairs import Pairs
+from dynfrac.boundaries.pairs import FEWEST_GIVEN, Pairs
 
 METHOD = "stratified pairs"
 N_RESAMPLES = 400
@@ -59,7 +59,9 @@ def resample(pairs: Pairs, *, seed: int, n_resamples: int = N_RESAMPLES) -> np.n
     return pairs.fractions(weights)
 
 
-def dimension_estimate(pairs: Pairs, *, seed: int) -> Estimate:
+def dimension_estimate(
+    pairs: Pairs, *, seed: int, window: tuple[float, float] | None = None
+) -> Estimate:
     """Fit the box dimension of the boundary to pairs.
 
     Parameters
@@ -67,31 +69,40 @@ def dimension_estimate(pairs: Pairs, *, seed: int) -> Estimate:
     pairs : Pairs
     seed : int
         Of the bootstrap.
+    window : tuple of two floats, optional
+        Fit all distances between these two and no others. By default the data choose.
 
     Returns
     -------
     Estimate
-        Of N - alpha; `curve` is f(eps) with eps in units of the window.
+        Of N - alpha; `curve` is f(eps) with eps in units of the window. The error has two parts:
+        the bootstrap, and what leaving out the first or last distance changes. In a window that is
+        given it is the bootstrap alone, as that range is then the question.
     """
     resampled = resample(pairs, seed=seed)
     curve = fraction_curve(pairs, resampled)
     hits = pairs.counts()[0][0].sum(axis=0)
-    used, flags = _choose_scales(pairs, hits)
+    used, flags = _choose_scales(pairs, hits) if window is None else _given_scales(pairs, window)
+    fewest = MIN_SCALES if window is None else FEWEST_GIVEN
     measured = used[hits[used] >= MIN_HITS]
     n_hits = int(hits[used].sum())
-    if len(measured) < MIN_SCALES or n_hits < LEAST_HITS:
+    if len(measured) < fewest or n_hits < LEAST_HITS:
         reason = (
             "no boundary was met: the two labels of every pair are the same"
             if not hits.any()
             else f"only {n_hits} pairs disagree, at {len(measured)} distances; {LEAST_HITS} at "
-            f"{MIN_SCALES} are needed: raise the budget"
+            f"{fewest} are needed: raise the budget"
         )
         return Estimate.missing(METHOD, pairs.n_labels, (reason, *flags), curve)
     x, y = pairs.scales[used], pairs.fractions()[0][used]
     exposures = _exposures(pairs, used)
     alpha = float(fit_counts(x, y, exposures)[0])
-    sampling = _spread(fit_counts(x, resampled[:, used], exposures)[0])
-    stderr = math.hypot(sampling, _drift(x, y, exposures, hits[used], alpha) / 2)
+    stderr = _spread(fit_counts(x, resampled[:, used], exposures)[0])
+    if window is None:
+        stderr = math.hypot(stderr, _drift(x, y, exposures, hits[used], alpha) / 2)
+        window = float(pairs.scales[measured[-1]]), float(x[0])
+    else:
+        window = float(x[-1]), float(x[0])
     value = pairs.n_axes - alpha
     low, high = interval_95(value, stderr, lowest=0.0, highest=float(pairs.n_axes))
     return Estimate(
@@ -101,7 +112,7 @@ def dimension_estimate(pairs: Pairs, *, seed: int) -> Estimate:
         ci_high=high,
         method=METHOD,
         n_runs=pairs.n_labels,
-        window=(float(pairs.scales[measured[-1]]), float(x[0])),
+        window=window,
         curve=curve,
         flags=flags + _doubts(pairs, used, alpha, stderr, resampled),
     )
@@ -161,6 +172,20 @@ def _choose_scales(pairs: Pairs, hits: np.ndarray) -> tuple[np.ndarray, tuple[st
     return asked, (
         f"{share:.0%} of the pairs disagree even at the smallest distance: the boundary is not "
         "resolved, or fills the window",
+    )
+
+
+def _given_scales(pairs: Pairs, window: tuple[float, float]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the distances inside a range that were asked, and what is doubtful about them."""
+    low, high = window[0] * (1 - 1e-9), window[1] * (1 + 1e-9)
+    fractions = pairs.fractions()[0]
+    used = np.flatnonzero(np.isfinite(fractions) & (pairs.scales >= low) & (pairs.scales <= high))
+    largest = float(fractions[used].max()) if len(used) else 0.0
+    if largest <= MAX_FRACTION:
+        return used, ()
+    return used, (
+        f"{largest:.0%} of the pairs disagree at the largest distance of the range: f bends there, "
+        "and the dimension reads high",
     )
 
 

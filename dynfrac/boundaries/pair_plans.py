@@ -56,6 +56,8 @@ class Plan:
         Disagreeing pairs and centres so far, by distance.
     first : int
         The largest distance that is ever asked.
+    given : bool
+        Whether the distances are given, so that all of them are measured and none is chosen.
     """
 
     columns: np.ndarray
@@ -63,6 +65,7 @@ class Plan:
     hits: np.ndarray
     centres: np.ndarray
     first: int
+    given: bool = False
 
 
 def first_plan(n_scales: int, first: int, left: int) -> Plan:
@@ -82,6 +85,22 @@ def first_plan(n_scales: int, first: int, left: int) -> Plan:
     n = int(_FIRST_SHARE * left) // (len(columns) + 1)
     nothing = np.zeros(n_scales)
     return Plan(columns, max(n, SMALLEST_ROUND), nothing, nothing, first)
+
+
+def given_plan(n_scales: int, left: int) -> Plan:
+    """Return the first plan of who measures S given distances and no others.
+
+    Parameters
+    ----------
+    n_scales : int
+        Number S of distances.
+    left : int
+        Labels that may be asked for.
+    """
+    n = int(_FIRST_SHARE * left) // (n_scales + 1)
+    nothing = np.zeros(n_scales)
+    columns = np.arange(n_scales)
+    return Plan(columns, max(n, SMALLEST_ROUND), nothing, nothing, 0, given=True)
 
 
 def next_plan(
@@ -110,12 +129,15 @@ def next_plan(
     found, asked = plan.hits.copy(), plan.centres.copy()
     found[plan.columns] += hits.sum(axis=1)
     asked[plan.columns] += hits.shape[1]
-    state = found, asked, plan.first
+    state = found, asked, plan.first, plan.given
     if found.sum() < _KNOWN or (found > 0).sum() < 2:
         return Plan(plan.columns, 2 * plan.n_centres, *state)
     rates, alpha = _rates(found, asked, scales)
-    start = _first_useful(rates, asked, found, fractions, plan.first)
-    columns, target = _choose_columns(rates, alpha, found, start, left)
+    if plan.given:
+        columns, target = np.arange(len(rates)), _affordable(rates, found, left)
+    else:
+        start = _first_useful(rates, asked, found, fractions, plan.first)
+        columns, target = _choose_columns(rates, alpha, found, start, left)
     missing = np.maximum(target - found[columns], 0) / rates[columns]
     short = missing >= 1
     if not short.any():

@@ -20,7 +20,7 @@ from typing import final
 import numpy as np
 
 from dynfrac.boundaries.oracles import Oracle
-from dynfrac.boundaries.pair_plans import SMALLEST_ROUND, first_plan, next_plan
+from dynfrac.boundaries.pair_plans import SMALLEST_ROUND, first_plan, given_plan, next_plan
 from dynfrac.boundaries.pilots import pilot_zones
 
 LARGEST = 2.0**-4
@@ -33,6 +33,10 @@ PILOT_NODES = 256
 """Of the pilot grid at small budgets, if a quarter of them buys as many."""
 MIN_OCTAVES = 8
 """Fewest octaves that the window must have room for."""
+FEWEST_GIVEN = 3
+"""Fewest distances that a range that is given must have."""
+LARGEST_GIVEN = 0.25
+"""Largest distance of a range that is given."""
 
 
 @final
@@ -115,8 +119,48 @@ class Pairs:
         return np.einsum("s,bsk->bk", self.volumes[present], shares[:, present])
 
 
+def distances_between(window: tuple[float, float]) -> np.ndarray:
+    """Return the distances of a range that is given, from its largest down by octaves.
+
+    Parameters
+    ----------
+    window : tuple of two floats
+        Smallest and largest distance, in units of the window.
+
+    Raises
+    ------
+    ValueError
+        If they are no range, larger than a quarter of the window, or less than two octaves apart.
+
+    Examples
+    --------
+    >>> distances_between((0.004, 0.06)).tolist()
+    [0.06, 0.03, 0.015, 0.0075]
+    """
+    low, high = window
+    told = f"scales={low:g}:{high:g}"
+    if not (0 < low < high < math.inf):
+        raise ValueError(f"{told} is no range of distances; pass 0 < low < high")
+    if high > LARGEST_GIVEN:
+        raise ValueError(
+            f"{told} reaches beyond {LARGEST_GIVEN:g} of the window, where its shape is seen and "
+            "not the boundary; pass a smaller high"
+        )
+    octaves = math.floor(math.log2(high / low) + 1e-9)  # as 2^-8 may be written in decimals
+    if octaves + 1 < FEWEST_GIVEN:
+        raise ValueError(
+            f"{told} has room for {octaves + 1} distances an octave apart, and a slope needs "
+            f"{FEWEST_GIVEN}; pass a wider range"
+        )
+    return high * 2.0 ** -np.arange(octaves + 1)
+
+
 def draw_pairs(
-    oracle: Oracle, *, seed: int, on_progress: Callable[[int], None] | None = None
+    oracle: Oracle,
+    *,
+    seed: int,
+    window: tuple[float, float] | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> Pairs:
     """Spend a budget of labels on pairs of points.
 
@@ -126,12 +170,20 @@ def draw_pairs(
         With a budget of at least 500.
     seed : int
         Of all positions.
+    window : tuple of two floats, optional
+        Ask all distances between these two and no others (`distances_between`), whatever is found.
     on_progress : callable, optional
         Called with the number of labels used so far.
 
     Returns
     -------
     Pairs
+
+    Raises
+    ------
+    ValueError
+        If there is not enough room between the distances and the precision of the hyperparameters,
+        or the window of distances is none.
 
     Notes
     -----
@@ -144,19 +196,21 @@ def draw_pairs(
     (1985).
     """
     rng = np.random.default_rng(seed)
-    octaves = math.floor(math.log2(LARGEST / oracle.finest))
-    if octaves < MIN_OCTAVES:
+    scales = _distances(oracle.finest) if window is None else distances_between(window)
+    if scales[-1] < oracle.finest:
         raise ValueError(
-            f"only {max(octaves, 0)} octaves lie between {LARGEST:g} of the window and the "
-            "precision of its hyperparameters; widen the window, or compute in float64"
+            f"distances of {scales[-1]:.2g} of the window are beyond the precision of its "
+            f"hyperparameters, {oracle.finest:.2g}; pass larger ones, or compute in float64"
         )
-    scales = LARGEST * 2.0 ** -np.arange(octaves + 1)
     zones = pilot_zones(oracle, least=PILOT_NODES)
     cells = [np.argwhere(zones == stratum) for stratum in range(3)]
     volumes = np.array([len(where) / zones.size for where in cells])
     rounds: list[Round] = []
-    first = 1 if oracle.budget >= LARGE_BUDGET else 0
-    plan = first_plan(len(scales), first, oracle.left)
+    if window is None:
+        first = 1 if oracle.budget >= LARGE_BUDGET else 0
+        plan = first_plan(len(scales), first, oracle.left)
+    else:
+        plan = given_plan(len(scales), oracle.left)
     while plan.n_centres:
         n = min(plan.n_centres, oracle.left // (len(plan.columns) + 1))
         if n < min(plan.n_centres, SMALLEST_ROUND):
@@ -168,6 +222,17 @@ def draw_pairs(
         pairs = Pairs(scales, volumes, tuple(rounds), oracle.used, oracle.n_axes)
         plan = next_plan(plan, part.hits, pairs.fractions()[0], scales, oracle.left)
     return Pairs(scales, volumes, tuple(rounds), oracle.used, oracle.n_axes)
+
+
+def _distances(finest: float) -> np.ndarray:
+    """Return all distances that labels can be asked for, from the largest down."""
+    octaves = math.floor(math.log2(LARGEST / finest))
+    if octaves < MIN_OCTAVES:
+        raise ValueError(
+            f"only {max(octaves, 0)} octaves lie between {LARGEST:g} of the window and the "
+            "precision of its hyperparameters; widen the window, or compute in float64"
+        )
+    return LARGEST * 2.0 ** -np.arange(octaves + 1)
 
 
 def _draw_round(

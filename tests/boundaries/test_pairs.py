@@ -230,3 +230,51 @@ def test_an_imprecise_exponent_is_not_called_noise():
     assert not any("riddled" in flag for flag in estimate.flags)
     flat = dimension_estimate(made(0.09 * 2.0 ** (-0.01 * np.arange(8)), 20_000), seed=0)
     assert any("riddled" in flag for flag in flat.flags)
+
+
+@pytest.mark.parametrize("labels", [disc, stripes])
+def test_a_given_range_is_measured_whatever_the_boundary_is(labels):
+    window = 2.0**-9, 2.0**-5
+    pairs = draw_pairs(Oracle(labels, SQUARE, budget=12_000), seed=3, window=window)
+    np.testing.assert_array_equal(pairs.scales, 2.0 ** -np.arange(5.0, 10.0))
+    assert 11_000 < pairs.n_labels <= 12_000
+    assert np.all(pairs.counts()[0][0].sum(axis=0) >= 30)
+    estimate = dimension_estimate(pairs, seed=3, window=window)
+    expected = {disc: 1.0, stripes: 1.9}[labels]
+    assert estimate.window == window and abs(estimate.value - expected) < 4 * estimate.stderr
+    assert 0 < estimate.stderr < 0.2
+
+
+def test_a_given_range_cuts_out_of_a_curve_that_bends_what_it_asks_for():
+    pairs = made(BENT, 200_000)
+    found = [
+        dimension_estimate(pairs, seed=0, window=(pairs.scales[b], pairs.scales[a]))
+        for a, b in ((0, 4), (6, 9))
+    ]
+    assert [round(estimate.value, 2) for estimate in found] == [1.8, 1.2]
+    # The bootstrap alone: ends of the range that differ are no error of a range that is given.
+    whole = dimension_estimate(pairs, seed=0, window=(pairs.scales[-1], pairs.scales[0]))
+    assert whole.stderr < 0.3 * dimension_estimate(pairs, seed=0).stderr
+    three = dimension_estimate(pairs, seed=0, window=(pairs.scales[2], pairs.scales[0]))
+    assert three.value == pytest.approx(1.8, abs=0.02)
+
+
+def test_a_given_range_above_the_bend_is_flagged():
+    pairs = made([0.3, 0.22, 0.16], 20_000)
+    window = pairs.scales[-1], pairs.scales[0]
+    assert "30% of the pairs" in dimension_estimate(pairs, seed=0, window=window).flags[0]
+
+
+@pytest.mark.parametrize(
+    ("window", "words"),
+    [
+        ((2.0**-5, 2.0**-4), "room for 2 distances"),
+        ((0.1, 0.02), "is no range"),
+        ((0.0, 0.1), "is no range"),
+        ((0.01, 0.5), "reaches beyond 0.25"),
+        ((1e-14, 0.06), "beyond the precision"),
+    ],
+)
+def test_what_is_no_range_of_distances_is_refused(window, words):
+    with pytest.raises(ValueError, match=words):
+        draw_pairs(Oracle(disc, SQUARE, budget=600), seed=0, window=window)
