@@ -45,10 +45,13 @@ class Asked(NamedTuple):
     positions : (N, d) float array
     answers : (N,) int array
         Codes of `Status` if a map was asked, else labels.
+    losses : (N,) float array or None
+        Last losses, if they are kept as well.
     """
 
     positions: np.ndarray
     answers: np.ndarray
+    losses: np.ndarray | None = None
 
 
 @final
@@ -69,6 +72,8 @@ class Oracle:
         Answers what it has, and is handed the rest.
     keep : bool, default False
         Whether all that is asked is kept in `asked`.
+    losses : bool, default False
+        Whether the last loss of every run of a map is kept with it, and in the journal.
     nudge : bool, default False
         Whether every hyperparameter, fixed ones and those of the axes alike, is multiplied by 1 +
         2^-52 (2^-23 in float32) before the target sees it. Those that count are left alone, and so
@@ -108,6 +113,7 @@ class Oracle:
         lanes: int | None = None,
         journal: Journal | None = None,
         keep: bool = False,
+        losses: bool = False,
         nudge: bool = False,
         on_progress: Callable[[int], None] | None = None,
     ) -> None:
@@ -141,14 +147,20 @@ class Oracle:
                 "lanes": evaluator.lanes,
                 "device": jax.devices()[0].device_kind,
             }
-            self._kind += f" after {n_steps} steps"
+            self._kind += f" after {n_steps} steps" + (" with losses" if losses else "")
             self._answers = _map_answers(
-                evaluator, self._axes, dict(hparams or {}), self._real if nudge else None
+                evaluator,
+                self._axes,
+                dict(hparams or {}),
+                self._real if nudge else None,
+                losses=losses,
             )
             self._pace = run_pace(target, evaluator.lanes)
         else:
             if every != 1:
                 given["every"] = every
+            if losses:
+                given["losses"] = losses
             for name, value in given.items():
                 if value is not None:
                     raise ValueError(f"{name}={value!r} means nothing to a function; leave it out")
@@ -193,17 +205,20 @@ class Oracle:
             axis.values(column) for axis, column in zip(self._axes, positions.T, strict=True)
         ]
         points = np.stack(columns, axis=1)
-        parts = []
+        parts, losses = [], []
         for part in answer_in_slices(
             self._kind, points, self._answers, pace=self._pace, journal=self._journal
         ):
             parts.append(part["answers"])
+            if "losses" in part:
+                losses.append(part["losses"])
             self.used += len(parts[-1])
             if self._on_progress is not None:
                 self._on_progress(self.used)
         answers = np.concatenate(parts).astype(np.int64) if parts else np.empty(0, np.int64)
         if self._keep:
-            self.asked.append(Asked(np.array(positions), answers))
+            kept = np.concatenate(losses) if losses else None
+            self.asked.append(Asked(np.array(positions), answers, kept))
         return self.labels_of(answers)
 
     def labels_of(self, answers: np.ndarray) -> np.ndarray:
@@ -257,6 +272,8 @@ def _map_answers(
     axes: Sequence[Axis],
     hparams: dict[str, float],
     nudged: np.dtype | None,
+    *,
+    losses: bool,
 ) -> Callable[[np.ndarray], Answers]:
     """Return a function that evaluates a map at points and gives the outcome of every run."""
 
@@ -265,7 +282,9 @@ def _map_answers(
         values: dict[str, Any] = {**hparams, **columns}
         if nudged is not None:
             values = _nudged(evaluator.map_, values, nudged)
-        return {"answers": evaluator(values).status}
+        outcomes = evaluator(values)
+        answers = {"answers": outcomes.status}
+        return {**answers, "losses": outcomes.final_loss} if losses else answers
 
     return answer
 

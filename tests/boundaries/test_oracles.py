@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dynfrac.boundaries import oracles
+from dynfrac.boundaries.journals import Journal
 from dynfrac.boundaries.oracles import Oracle
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.evaluator import evaluate
@@ -228,3 +229,26 @@ def test_losses_may_be_recorded_every_so_many_steps():
     assert oracle.conditions == expected.conditions
     with pytest.raises(ValueError, match="every=10 means nothing to a function"):
         Oracle(nothing, [START], budget=9, every=10)
+
+
+def test_last_losses_are_kept_on_request_and_come_back_from_a_journal(tmp_path):
+    positions = np.random.default_rng(2).random((30, 2))
+    axes, given = [RATE, START], {"budget": 100, "n_steps": 20, "keep": True, "losses": True}
+    rates, starts = 10 ** (-3 + 4 * positions[:, 0]), -2 + 4 * positions[:, 1]
+    expected = evaluate(QuadraticDescent(), {"lr": rates, "w0": starts}, n_steps=20)
+    for n_kept in (0, 30):
+        with Journal(tmp_path / "kept", {}) as journal:
+            oracle = Oracle(QuadraticDescent(), axes, journal=journal, **given)
+            np.testing.assert_array_equal(oracle(positions), expected.labels)
+            np.testing.assert_array_equal(oracle.asked[0].losses, expected.final_loss)
+            assert journal.n_kept == n_kept
+    with (
+        Journal(tmp_path / "kept", {}) as journal,
+        pytest.raises(ValueError, match="answers other questions"),
+    ):
+        Oracle(QuadraticDescent(), axes, journal=journal, **{**given, "losses": False})(positions)
+    plain = Oracle(QuadraticDescent(), axes, **{**given, "losses": False})
+    plain(positions)
+    assert plain.asked[0].losses is None
+    with pytest.raises(ValueError, match="losses=True means nothing to a function"):
+        Oracle(nothing, [START], budget=10, losses=True)
