@@ -22,7 +22,8 @@ from typing import final
 import numpy as np
 
 from dynfrac.analysis.estimates import Estimate, interval_95
-from dynfrac.boundaries.oracles import Oracle
+from dynfrac.boundaries.journals import Answers, Journal, answer_in_slices
+from dynfrac.boundaries.oracles import Oracle, run_pace
 from dynfrac.boundaries.tail_fits import LOW, TailFit, fit_tail
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.outcomes import Status
@@ -37,6 +38,7 @@ MIN_EXCEEDANCES = 60
 LACUNAR = 0.15
 """Size of an oscillation of the tail from which on a set counts as lacunar."""
 
+_KEPT = ("status", "t_escape", "largest", "final", "grown_at")
 _UNSEEN = 0.6
 _BODY = 0.015
 """Allowance for what is left at these thresholds of the body of the distribution, of alpha."""
@@ -85,6 +87,7 @@ def stretch_tail(
     rule: str | AbstractRule | None = None,
     dtype: str | None = None,
     lanes: int | None = None,
+    journal: Journal | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> StretchTail:
     """Box dimension of the boundary between outcomes, from derivatives of single runs.
@@ -100,8 +103,10 @@ def stretch_tail(
         Of the points and directions, both uniform.
     n_steps, hparams, rule, dtype, lanes
         As in `dynfrac.evaluate`. float32 is enough for most maps, because no differences are taken.
+    journal : Journal, optional
+        Answers what it has, and is handed the rest.
     on_progress : callable, optional
-        Called with the number of runs done so far.
+        Called with the number of runs done so far, every few seconds.
 
     Returns
     -------
@@ -144,20 +149,33 @@ def stretch_tail(
     if isinstance(budget, bool) or budget != int(budget) or budget < LEAST_BUDGET:
         raise ValueError(f"budget={budget} is too small; pass a whole number of at least 500")
     settings = {"n_steps": n_steps, "rule": rule, "dtype": dtype, "lanes": lanes}
-    Oracle(map_, axes, budget=budget, hparams=hparams, **settings)  # refuses what does not fit
-    places, directions = draw_directions(axes, int(budget), seed)
+    # Refuses what does not fit.
+    conditions = Oracle(map_, axes, budget=budget, hparams=hparams, **settings).conditions
+    names = [axis.name for axis in axes]
+
+    def answer(questions: np.ndarray) -> Answers:
+        values, slopes = (
+            dict(zip(names, part.T, strict=True)) for part in np.split(questions, 2, axis=1)
+        )
+        runs = stretch_runs(map_, {**(hparams or {}), **values}, slopes, **settings)
+        return {name: getattr(runs, name) for name in _KEPT}
+
+    columns = [part for half in draw_directions(axes, int(budget), seed) for part in half.values()]
+    parts: list[Answers] = []
     done = 0
-
-    def count(steps: int) -> None:
-        nonlocal done
-        done += steps
+    for part in answer_in_slices(
+        f"stretches over {n_steps} steps",
+        np.stack(columns, axis=1),
+        answer,
+        pace=run_pace(map_, conditions["lanes"]),
+        journal=journal,
+    ):
+        parts.append(part)
+        done += len(part["status"])
         if on_progress is not None:
-            on_progress(done // n_steps)
-
-    runs = stretch_runs(
-        map_, {**(hparams or {}), **places}, directions, on_progress=count, **settings
-    )
-    return tail_dimension(runs, len(axes))
+            on_progress(done)
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in _KEPT}
+    return tail_dimension(Stretches(**joined, conditions=conditions), len(axes))
 
 
 def draw_directions(

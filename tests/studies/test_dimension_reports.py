@@ -13,7 +13,8 @@ from dynfrac.analysis.estimates import Curve, Estimate
 from dynfrac.boundaries.dimensions import METHODS
 from dynfrac.boundaries.stretch_tails import stretch_tail
 from dynfrac.orbits.axes import Axis
-from dynfrac.studies import dimension_reports
+from dynfrac.studies.agreements import weigh_methods
+from dynfrac.studies.dimension_budgets import why_not_doubled
 from dynfrac.studies.dimension_reports import report_dimension
 from dynfrac.systems.catalogue import make_architecture, make_map
 
@@ -163,7 +164,7 @@ def opinions(pairs, other, name="box-cascade"):
     ],
 )
 def test_methods_that_disagree_leave_the_word_to_the_pairs(pairs, other, words, first):
-    said, reported = dimension_reports._compare(opinions(pairs, other), "box-cascade")
+    said, reported = weigh_methods(opinions(pairs, other), "box-cascade")
     assert words in said and reported == first
 
 
@@ -311,13 +312,13 @@ def test_what_cannot_carry_a_derivative_is_measured_without_a_second_method(opti
 )
 def test_a_run_that_would_not_be_a_longer_training_is_not_doubled(options, reason):
     map_ = make_architecture("mlp", width=2, **options)
-    found = dimension_reports._why_not_doubled(map_, 30)
+    found = why_not_doubled(map_, 30)
     assert reason in found and bool(reason) == bool(found)
 
 
 def test_what_was_not_tried_is_not_said_to_have_failed():
     one = Estimate(1.4, 0.1, 1.2, 1.6, "stratified pairs", 900, (0.01, 0.1), Curve.empty())
     none = Estimate.missing("stretch tail", 900, ["too few"])
-    assert dimension_reports._compare({"pairs": one}, "pairs")[0] == "no method but pairs was tried"
+    assert weigh_methods({"pairs": one}, "pairs")[0] == "no method but pairs was tried"
     both = {"pairs": one, "stretch-tail": none}
-    assert "only pairs gave a value" in dimension_reports._compare(both, "pairs")[0]
+    assert "only pairs gave a value" in weigh_methods(both, "pairs")[0]
