@@ -15,7 +15,7 @@ from typing import final
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import optimize, stats
 
 EFFECT = 0.1
 """The difference of dimensions that the power statement is about."""
@@ -27,6 +27,12 @@ N_RESAMPLES = 4000
 
 _EXACT = 14
 """Most pairs whose 2^n sign changes are all tried."""
+_LARGEST_RATIO = 50.0
+"""Two pairs see a difference of 11.5 times the spread."""
+_SHARES = (np.arange(2000) + 0.5) / 2000
+"""Quantiles that stand for a distribution."""
+_ALIKE = 1000
+"""Pairs from which on Student's distribution is the normal one, to one pair in a thousand."""
 
 
 @final
@@ -78,7 +84,8 @@ class PowerStatement:
     spread : float
         Standard deviation of the differences behind `pairs`.
     detectable : float
-        Difference that the pairs at hand would see with that power; not-a-number without any.
+        Difference that the pairs at hand would see with that power; not-a-number with fewer than
+        two.
     measured : bool
         Whether the spread was measured. If not, it is what networks have shown elsewhere.
     sentence : str
@@ -168,9 +175,10 @@ def power_statement(found: PairedStatistics, *, effect: float = EFFECT) -> Power
 
     Notes
     -----
-    n = ((1.96 + 0.84) sd / effect)^2 + 2, the normal formula for paired differences with two more
-    for Student's t. The spread itself is known to 1 / sqrt(2 (n - 1)), which is a factor of two to
-    four either way with a handful of pairs: the range of `pairs` is the statement, not its middle.
+    The power is that of Student's t test, by the noncentral t distribution; with a dozen pairs or
+    more n is about ((1.96 + 0.84) sd / effect)^2 + 2. The spread itself is known to 1 / sqrt(2 (n -
+    1)), which is a factor of two to four either way with a handful of pairs: the range of `pairs`
+    is the statement, not its middle.
     """
     n = found.n_pairs
     goal = f"a difference of {effect:g} with {POWER:.0%} power at the two-sided {LEVEL:.0%} level"
@@ -185,7 +193,7 @@ def power_statement(found: PairedStatistics, *, effect: float = EFFECT) -> Power
     tails = stats.chi2.ppf([1 - LEVEL / 2, LEVEL / 2], n - 1)
     low, high = (found.spread * math.sqrt((n - 1) / tail) for tail in tails)
     pairs, least, most = (_pairs(spread, effect) for spread in (found.spread, low, high))
-    detectable = _quantiles() * found.spread / math.sqrt(max(n - 2, 1))
+    detectable = _detectable(n) * found.spread
     sentence = (
         f"{pairs} paired seeds would see {goal}, judging by a spread of {found.spread:.3f} between "
         f"{n} pairs; as the spread is known to {low:.3f} ... {high:.3f} only, by {least} to {most}"
@@ -236,8 +244,29 @@ def slopes(levels: ArrayLike, values: ArrayLike) -> np.ndarray:
     return np.asarray(values, float) @ x / (x @ x)
 
 
+def _power(n: int, ratio: float) -> float:
+    """Return the power of a two-sided t test of n differences, `ratio` being mean over spread.
+
+    The noncentral t distribution, as a mean over what the spread is measured to be: scipy's own is
+    not-a-number for few differences far from zero.
+    """
+    limit, shift = stats.t.ppf(1 - LEVEL / 2, n - 1), ratio * math.sqrt(n)
+    measured = np.sqrt(stats.chi2.ppf(_SHARES, n - 1) / (n - 1))
+    tails = stats.norm.cdf(shift - limit * measured) + stats.norm.cdf(-shift - limit * measured)
+    return float(tails.mean())
+
+
+def _detectable(n: int) -> float:
+    """Return the mean over the spread that n pairs would see."""
+    return float(optimize.brentq(lambda ratio: _power(n, ratio) - POWER, 0.0, _LARGEST_RATIO))
+
+
 def _pairs(spread: float, effect: float) -> int:
-    return math.ceil((_quantiles() * spread / effect) ** 2) + 2
+    # What a spread that is known would take, which is never more than one that is not.
+    n = max(FEWEST_PAIRS, math.ceil((_quantiles() * spread / effect) ** 2))
+    while n < _ALIKE and _power(n, effect / spread) < POWER:
+        n += 1
+    return n
 
 
 def _quantiles() -> float:

@@ -53,14 +53,35 @@ def test_the_power_statement_is_the_formula_and_does_what_it_says():
     values = np.array([-1.0, 1.0, -1.0, 1.0, 0.0])
     values *= 0.15 / values.std(ddof=1)
     power = power_statement(describe_differences(values))
-    assert power.measured and power.pairs == 20  # (2.8016 * 1.5)^2 = 17.66, and two
+    assert power.measured and power.pairs == 20
     assert power.pairs_low < power.pairs < power.pairs_high
-    assert power.detectable == pytest.approx(2.8016 * 0.15 / math.sqrt(3), rel=1e-4)
     assert "20 paired seeds would see" in power.sentence
     rng = np.random.default_rng(1)
     trials = rng.normal(0.1, 0.15, (4000, power.pairs))
     seen = np.mean(stats.ttest_1samp(trials, 0, axis=1).pvalue < 0.05)
     assert abs(seen - 0.8) < 0.03
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 8])
+def test_the_pairs_at_hand_see_what_is_called_detectable(n):
+    values = np.arange(n) - (n - 1) / 2
+    values *= 0.15 / values.std(ddof=1)
+    power = power_statement(describe_differences(values))
+    trials = np.random.default_rng(n).normal(power.detectable, 0.15, (20_000, n))
+    seen = np.mean(stats.ttest_1samp(trials, 0, axis=1).pvalue < 0.05)
+    assert abs(seen - 0.8) < 0.01  # three standard errors of a share of 20,000
+
+
+@pytest.mark.parametrize("spread", [0.02, 0.05, 0.3, 2.0])
+def test_the_number_of_pairs_is_the_least_that_has_the_power(spread):
+    n = power_statement(describe_differences([-spread / 2**0.5, spread / 2**0.5])).pairs
+
+    def power(n):
+        limit, shift = stats.t.ppf(0.975, n - 1), 0.1 / spread * n**0.5
+        return stats.nct.sf(limit, n - 1, shift)
+
+    # Up to the other tail, which is nothing, and from 1000 pairs on to one in a thousand.
+    assert power(n) > 0.8 - 2e-4 and (n == 2 or power(n - 1) < 0.8 + 2e-4)
 
 
 def test_without_a_spread_the_power_statement_is_that_of_networks_elsewhere():
