@@ -26,6 +26,8 @@ LEAST_HITS = 30
 FEW_HITS = 60
 """Disagreeing pairs below which a fit is flagged."""
 
+_BLOCK = 2**20
+"""Weights of centres that are drawn at once, 8 bytes each."""
 _FLAT, _NEARLY_FLAT = 0.05, 0.1
 _BENT = 0.15
 
@@ -52,15 +54,27 @@ def resample(pairs: Pairs, *, seed: int, n_resamples: int = N_RESAMPLES) -> np.n
     of each round by itself.
     """
     rng = np.random.default_rng([seed, 1])  # a stream that drew no points
-    weights = [
-        rng.poisson(1.0, (n_resamples, len(part.strata))).astype(np.float32)
-        for part in pairs.rounds
-    ]
-    return pairs.fractions(weights)
+    n_scales = len(pairs.scales)
+    hits, asked = np.zeros((2, n_resamples, 3, n_scales))
+    for part in pairs.rounds:
+        # A few resamples at a time: a round of a large budget has ten thousands of centres.
+        n = len(part.strata)
+        rows = max(1, _BLOCK // n)
+        for start in range(0, n_resamples, rows):
+            block = slice(start, min(start + rows, n_resamples))
+            weights = rng.poisson(1.0, (block.stop - start, n)).astype(np.float32)
+            disagreeing, present = part.counts(weights, n_scales)
+            hits[block] += disagreeing
+            asked[block] += present
+    return pairs.fractions_of(hits, asked)
 
 
 def dimension_estimate(
-    pairs: Pairs, *, seed: int, window: tuple[float, float] | None = None
+    pairs: Pairs,
+    *,
+    seed: int,
+    window: tuple[float, float] | None = None,
+    resampled: np.ndarray | None = None,
 ) -> Estimate:
     """Fit the box dimension of the boundary to pairs.
 
@@ -71,6 +85,8 @@ def dimension_estimate(
         Of the bootstrap.
     window : tuple of two floats, optional
         Fit all distances between these two and no others. By default the data choose.
+    resampled : (B, S) float array, optional
+        From `resample`, if it is there already.
 
     Returns
     -------
@@ -79,7 +95,8 @@ def dimension_estimate(
         the bootstrap, and what leaving out the first or last distance changes. In a window that is
         given it is the bootstrap alone, as that range is then the question.
     """
-    resampled = resample(pairs, seed=seed)
+    if resampled is None:
+        resampled = resample(pairs, seed=seed)
     curve = fraction_curve(pairs, resampled)
     hits = pairs.counts()[0][0].sum(axis=0)
     used, flags = _choose_scales(pairs, hits) if window is None else _given_scales(pairs, window)
@@ -118,7 +135,9 @@ def dimension_estimate(
     )
 
 
-def scale_dimensions(pairs: Pairs, *, seed: int, octaves: int = 2) -> Curve:
+def scale_dimensions(
+    pairs: Pairs, *, seed: int, octaves: int = 2, resampled: np.ndarray | None = None
+) -> Curve:
     """Local dimension as a function of scale, D(eps) = N - d ln f / d ln eps.
 
     Parameters
@@ -128,6 +147,8 @@ def scale_dimensions(pairs: Pairs, *, seed: int, octaves: int = 2) -> Curve:
         Of the bootstrap.
     octaves : int
         Least width of the window of each slope. It is more where not every octave was measured.
+    resampled : (B, S) float array, optional
+        From `resample`, if it is there already.
 
     Returns
     -------
@@ -135,7 +156,8 @@ def scale_dimensions(pairs: Pairs, *, seed: int, octaves: int = 2) -> Curve:
         `x` the geometric middle of each window, ascending, `y` N minus its slope, `stderr` by
         bootstrap. Neighbouring values share pairs. Empty if there are too few.
     """
-    resampled = resample(pairs, seed=seed)
+    if resampled is None:
+        resampled = resample(pairs, seed=seed)
     hits = pairs.counts()[0][0].sum(axis=0)
     fractions = pairs.fractions()[0]
     known = np.flatnonzero((hits >= MIN_HITS) & np.isfinite(fractions))

@@ -58,6 +58,28 @@ class Round:
     columns: np.ndarray
     hits: np.ndarray
 
+    def counts(self, weights: np.ndarray, n_scales: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return disagreeing pairs and all pairs of these centres, by stratum and distance.
+
+        Parameters
+        ----------
+        weights : (B, n) array
+            How often each centre counts, in B resamples.
+        n_scales : int
+            Number S of distances that there are.
+
+        Returns
+        -------
+        hits, pairs : (B, 3, S) float arrays
+        """
+        hits, pairs = np.zeros((2, len(weights), 3, n_scales))
+        for stratum in range(3):
+            inside = self.strata == stratum
+            chosen = weights[:, inside]
+            hits[:, stratum, self.columns] = chosen @ self.hits[:, inside].T
+            pairs[:, stratum, self.columns] = chosen.sum(axis=1)[:, None]
+        return hits, pairs
+
 
 @final
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -97,14 +119,11 @@ class Pairs:
         """
         if weights is None:
             weights = [np.ones((1, len(part.strata))) for part in self.rounds]
-        shape = (len(weights[0]) if weights else 1, 3, len(self.scales))
-        hits, pairs = np.zeros(shape), np.zeros(shape)
+        hits, pairs = np.zeros((2, len(weights[0]) if weights else 1, 3, len(self.scales)))
         for part, weight in zip(self.rounds, weights, strict=True):
-            for stratum in range(3):
-                inside = part.strata == stratum
-                chosen = weight[:, inside]
-                hits[:, stratum, part.columns] += chosen @ part.hits[:, inside].T
-                pairs[:, stratum, part.columns] += chosen.sum(axis=1)[:, None]
+            found = part.counts(weight, len(self.scales))
+            hits += found[0]
+            pairs += found[1]
         return hits, pairs
 
     def fractions(self, weights: list[np.ndarray] | None = None) -> np.ndarray:
@@ -112,7 +131,10 @@ class Pairs:
 
         Not-a-number where a stratum that is not empty was never asked.
         """
-        hits, pairs = self.counts(weights)
+        return self.fractions_of(*self.counts(weights))
+
+    def fractions_of(self, hits: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+        """Return f at every distance, (B, S), for what `counts` returned."""
         with np.errstate(invalid="ignore"):
             shares = hits / pairs
         present = self.volumes > 0

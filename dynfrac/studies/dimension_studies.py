@@ -25,7 +25,7 @@ from dynfrac.boundaries.diagnostics import (
 from dynfrac.boundaries.dimensions import PAIRS, ROUTES, STRETCH_TAIL
 from dynfrac.boundaries.journals import Journal
 from dynfrac.boundaries.oracles import Labels, Oracle
-from dynfrac.boundaries.pair_fits import dimension_estimate, scale_dimensions
+from dynfrac.boundaries.pair_fits import dimension_estimate, resample, scale_dimensions
 from dynfrac.boundaries.pairs import Pairs, draw_pairs
 from dynfrac.boundaries.stretch_tails import stretch_tail
 from dynfrac.orbits.axes import Axis
@@ -170,8 +170,9 @@ class DimensionStudy:
             oracle = self._oracle(shares[PAIRS], keep=True)
             pairs = draw_pairs(oracle, seed=self.seed)
             self.runs[PAIRS] = oracle.used
-            estimate = estimates[PAIRS] = dimension_estimate(pairs, seed=self.seed)
-            local = scale_dimensions(pairs, seed=self.seed)
+            drawn = {"seed": self.seed, "resampled": resample(pairs, seed=self.seed)}
+            estimate = estimates[PAIRS] = dimension_estimate(pairs, **drawn)
+            local = scale_dimensions(pairs, **drawn)
             if oracle.is_map:
                 undecided = undecided_share(oracle.asked[0])
                 self._doubt_undecided(undecided)

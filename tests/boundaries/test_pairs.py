@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -141,6 +142,29 @@ def test_the_error_is_that_of_independent_pairs_where_they_are_independent():
     assert 0.88 * expected < estimate.stderr < 1.4 * expected
 
 
+def test_resamples_are_those_of_all_weights_at_once_in_a_fraction_of_their_memory():
+    pairs = made(0.08 * 2.0 ** (-0.5 * np.arange(4)), 20_000)
+    pairs = dataclasses.replace(pairs, rounds=(*pairs.rounds, *made(np.full(4, 0.1), 700).rounds))
+    rng = np.random.default_rng([3, 1])
+    weights = [rng.poisson(1.0, (400, len(part.strata))) for part in pairs.rounds]
+    tracemalloc.start()
+    resampled = resample(pairs, seed=3)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(resampled, pairs.fractions(weights))
+    assert peak < 0.2 * sum(weight.nbytes for weight in weights)
+
+
+def test_resamples_that_are_there_are_not_drawn_again():
+    pairs = made(BENT, 20_000)
+    drawn = {"seed": 0, "resampled": resample(pairs, seed=0)}
+    for read in (dimension_estimate, scale_dimensions):
+        assert read(pairs, **drawn).to_dict() == read(pairs, seed=0).to_dict()
+    drawn["resampled"] = drawn["resampled"][:1].repeat(400, axis=0)
+    assert dimension_estimate(pairs, **drawn).curve.stderr.max() < 1e-12
+    assert scale_dimensions(pairs, **drawn).stderr.max() < 1e-12
+
+
 def test_two_regions_of_scale_are_flagged():
     estimate = dimension_estimate(made(BENT, 40_000), seed=0)
     assert any("no single scaling region" in flag for flag in estimate.flags)
@@ -247,16 +271,16 @@ def test_a_given_range_is_measured_whatever_the_boundary_is(labels):
 
 def test_a_given_range_cuts_out_of_a_curve_that_bends_what_it_asks_for():
     pairs = made(BENT, 200_000)
-    found = [
-        dimension_estimate(pairs, seed=0, window=(pairs.scales[b], pairs.scales[a]))
-        for a, b in ((0, 4), (6, 9))
-    ]
-    assert [round(estimate.value, 2) for estimate in found] == [1.8, 1.2]
+    drawn = {"seed": 0, "resampled": resample(pairs, seed=0, n_resamples=100)}
+
+    def read(largest, smallest):
+        window = pairs.scales[smallest], pairs.scales[largest]
+        return dimension_estimate(pairs, window=window, **drawn)
+
+    assert [round(read(*ends).value, 2) for ends in ((0, 4), (6, 9))] == [1.8, 1.2]
     # The bootstrap alone: ends of the range that differ are no error of a range that is given.
-    whole = dimension_estimate(pairs, seed=0, window=(pairs.scales[-1], pairs.scales[0]))
-    assert whole.stderr < 0.3 * dimension_estimate(pairs, seed=0).stderr
-    three = dimension_estimate(pairs, seed=0, window=(pairs.scales[2], pairs.scales[0]))
-    assert three.value == pytest.approx(1.8, abs=0.02)
+    assert read(0, -1).stderr < 0.3 * dimension_estimate(pairs, **drawn).stderr
+    assert read(0, 2).value == pytest.approx(1.8, abs=0.02)
 
 
 def test_a_given_range_above_the_bend_is_flagged():
