@@ -49,7 +49,9 @@ class _Sums:
     Attributes
     ----------
     weights, stretched : (G, S) float arrays
-        Sums of exp(a S_n) and of S_n exp(a S_n) over groups of runs.
+        Sums of exp(a S_n) and of S_n exp(a S_n) over groups of runs, divided by exp(`logs`).
+    logs : (S,) float array
+        a times the largest S_n, so that sums of any size can be held.
     effective : (S,) float array
         Effective numbers of runs.
     counts : (S,) int array
@@ -58,6 +60,7 @@ class _Sums:
 
     weights: np.ndarray
     stretched: np.ndarray
+    logs: np.ndarray
     effective: np.ndarray
     counts: np.ndarray
 
@@ -146,8 +149,9 @@ def topological_entropy(rates: SaddleRates, *, seed: int = 0) -> Estimate:
     if not rates.exponent.has_value:
         return Estimate.missing("growth of length", n_runs, rates.exponent.flags)
     sums = _weigh(lifetimes, 1.0, rates.flight)
-    growth = growth_rate(sums.weights, sums.effective, rates.growth.first)
-    total = sums.weights.sum(axis=0)
+    growth = _growth(rates, sums)
+    with np.errstate(over="ignore"):  # a length may be beyond all numbers where its rate is not
+        total = sums.weights.sum(axis=0) * np.exp(sums.logs)
     curve = Curve(
         np.arange(len(total)),
         total / n_runs,
@@ -171,19 +175,23 @@ def topological_entropy(rates: SaddleRates, *, seed: int = 0) -> Estimate:
 def _weigh(lifetimes: Lifetimes, a: float, grace: int) -> _Sums:
     alive = undecided_until(lifetimes, grace)
     stretch = np.where(alive, lifetimes.logs[:, : alive.shape[1]], 0.0)
-    # A constant factor per step changes no effective number and is put back into the sums.
+    # A factor common to all runs of a step changes no effective number.
     top = np.where(alive, stretch, -np.inf).max(axis=0, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0.0)
     with np.errstate(invalid="ignore"):
         weights = np.where(alive, np.exp(a * (stretch - top)), 0.0)
         moved = np.where(weights > 0, weights * stretch, 0.0)
-    factor = np.exp(np.minimum(a * top, 700.0))
     return _Sums(
-        group_sums(weights) * factor,
-        group_sums(moved) * factor,
+        group_sums(weights),
+        group_sums(moved),
+        a * top,
         effective_numbers(weights),
         alive.sum(axis=0),
     )
+
+
+def _growth(rates: SaddleRates, sums: _Sums) -> Growth:
+    return growth_rate(sums.weights, sums.effective, rates.growth.first, sums.logs)
 
 
 def _slope(growth: Growth, sums: _Sums) -> float:
@@ -204,10 +212,11 @@ def _root(rates: SaddleRates, curve: Curve, grace: int) -> tuple[float, Growth, 
     alpha = float(curve.x[i] - low * (curve.x[i + 1] - curve.x[i]) / (high - low))
     sums = _weigh(rates.lifetimes, alpha, grace)
     # The steps are kept from here: every choice of steps has a root of its own.
-    growth = growth_rate(sums.weights, sums.effective, rates.growth.first)
+    growth = _growth(rates, sums)
     used = growth.form != 0
     for _ in range(_TURNS):
-        pressure = float(growth.form[used] @ np.log(sums.weights[:, used].sum(axis=0)))
+        totals = np.log(sums.weights[:, used].sum(axis=0)) + sums.logs[used]
+        pressure = float(growth.form[used] @ totals)
         step = pressure / _slope(growth, sums)
         if not abs(step) > _CLOSE or not 0 < alpha - step < 1:
             break
@@ -224,7 +233,7 @@ def _pressure_curve(rates: SaddleRates, draws: np.ndarray) -> Curve:
     values, errors = np.full(len(GRID), math.nan), np.full(len(GRID), math.nan)
     for i, a in enumerate(GRID):
         sums = _weigh(rates.lifetimes, float(a), rates.flight)
-        growth = growth_rate(sums.weights, sums.effective, rates.growth.first)
+        growth = _growth(rates, sums)
         if math.isfinite(growth.rate):
             logs = resampled_logs(sums.weights[:, : growth.last + 1], draws)
             sampling = float((logs @ growth.form[: growth.last + 1]).std())

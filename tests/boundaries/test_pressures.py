@@ -1,12 +1,18 @@
 """The pressure of undecided runs, and its root."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 
+from dynfrac.boundaries.growth_rates import draw_groups
 from dynfrac.boundaries.lifetimes import measure_lifetimes
-from dynfrac.boundaries.pressures import pressure_dimension, topological_entropy
+from dynfrac.boundaries.pressures import (
+    _pressure_curve,
+    pressure_dimension,
+    topological_entropy,
+)
 from dynfrac.boundaries.saddles import kantz_grassberger, read_rates, saddle_rates
 from dynfrac.orbits.axes import Axis
 from dynfrac.systems.catalogue import make_map
@@ -119,3 +125,16 @@ def test_no_root_and_no_rates_give_no_value():
     assert math.isnan(estimate.value) and "no root" in estimate.flags[0]
     few = pressure_dimension(read_rates(two_scales(250, np.array([0.1, 0.1]))))
     assert math.isnan(few.value) and "few survivors" in few.flags[0]
+
+
+def test_stretches_beyond_all_numbers_move_the_pressure_by_what_they_grow():
+    # A factor e^100 more in every step adds 100 a to P(a): over 700 nats after a few steps.
+    rates = read_rates(two_scales(20_000))
+    lifetimes = rates.lifetimes
+    logs = lifetimes.logs + 100.0 * np.arange(lifetimes.logs.shape[1])
+    far = dataclasses.replace(rates, lifetimes=dataclasses.replace(lifetimes, logs=logs))
+    curves = [_pressure_curve(which, draw_groups(1000, 0)) for which in (rates, far)]
+    np.testing.assert_allclose(curves[1].y, curves[0].y + 100 * curves[0].x, rtol=1e-9)
+    np.testing.assert_allclose(curves[1].stderr, curves[0].stderr, rtol=1e-6)
+    growth = topological_entropy(far).value - topological_entropy(rates).value
+    assert growth == pytest.approx(100, rel=1e-9)
