@@ -71,6 +71,12 @@ LONG_RUN = 5.0
 @click.option(
     "--window", default="rays:1", show_default=True, help="Rule that chooses the windows."
 )
+@click.option(
+    "--scales",
+    metavar="LOW:HIGH",
+    help="Fit every dimension over these distances and no others, in units of the window, such as "
+    "2^-8:2^-4.  [default: every fit chooses]",
+)
 @click.option("--method", type=click.Choice(METHODS), default="auto", show_default=True)
 @click.option(
     "--margin",
@@ -134,6 +140,7 @@ def command(
     budget: int,
     steps: int,
     window: str,
+    scales: str | None,
     method: str,
     margin: float | None,
     width: str | None,
@@ -159,7 +166,8 @@ def command(
     A and B are names (`dynfrac list`) or package.module:factory. For each seed both start from the
     same key and train on the same data in the same order. In each case the window rule finds a
     stretch of boundary within the box of --x and --y, the dimension is measured there, and a
-    quadratic with a smooth boundary is measured in the same window. The answer is the mean
+    quadratic with a smooth boundary is measured in the same window, also with as few runs. The
+    answer is the mean
     difference with its interval over seeds, and how many pairs would see a difference of 0.1.
 
     With --axis skip=0:1:5 the arms are A with shortcuts of five strengths, from the plain network
@@ -175,6 +183,7 @@ def command(
       dynfrac compare resnet8 plain8 --width 0.25 --image-size 14 --steps 60 --seeds 3 --budget 500
       dynfrac compare resnet20 plain20 --journal kept --plot pairs.png --report report.html
       dynfrac compare resnet8 --axis skip=0:1:5 --arg batch_norm=false --margin 0.05
+      dynfrac compare resnet8 plain8 --scales 2^-8:2^-4 --budget 4000 --journal same-scales
       dynfrac compare my_nets:Deep my_nets:Shallow --optimizer momentum --batch 32
     """
     check_targets(
@@ -208,6 +217,7 @@ def command(
         "rule": rule,
         "dtype": dtype,
         "lanes": lanes,
+        "scales": None if scales is None else _parse_scales(scales),
     }
     if not quiet:
         arms = [first] if second is None or levels is not None else [first, second]
@@ -292,6 +302,26 @@ def _parse_seeds(text: str) -> tuple[int, ...]:
         raise ValueError(
             f"--seeds {text} is not understood; write a number, or FIRST:STOP"
         ) from None
+
+
+def _parse_scales(text: str) -> tuple[float, float]:
+    """Read ``2^-8:2^-4`` or ``0.004:0.06``.
+
+    >>> _parse_scales("2^-8:0.0625")
+    (0.00390625, 0.0625)
+    """
+    try:
+        low, high = (_number(part) for part in text.split(":"))
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"--scales {text} is not understood; write LOW:HIGH, such as 2^-8:2^-4 or 0.004:0.06"
+        ) from None
+    return low, high
+
+
+def _number(text: str) -> float:
+    base, power, exponent = text.partition("^")
+    return float(base) ** float(exponent) if power else float(base)
 
 
 def _announce(arms: list[Arm], n_arms: int, seeds: tuple[int, ...], protocol: Protocol) -> None:

@@ -8,7 +8,7 @@ import click
 
 from dynfrac.analysis.estimates import Estimate
 from dynfrac.cli.output import echo_flags, print_table
-from dynfrac.studies.comparison_summaries import Comparison
+from dynfrac.studies.comparison_summaries import ArmSummary, Comparison
 from dynfrac.studies.readings import Reading
 
 
@@ -36,15 +36,27 @@ def print_comparison(found: Comparison) -> None:
     )
     click.echo()
     print_table(
-        ("arm", "mean", "smooth null", "excess", "undecided", "no value"),
+        ("arm", "mean", "null at this budget", "excess", "null, many runs", "no value"),
         [
             (
                 arm.name,
                 _value(arm.dimension),
-                _value(arm.null),
+                null_at_budget(arm),
                 _value(arm.excess),
-                f"{arm.undecided.value:.1%}" if arm.undecided.has_value else "-",
+                _value(arm.null),
                 f"{arm.n_missing} of {arm.n_seeds}",
+            )
+            for arm in found.arms
+        ],
+    )
+    click.echo()
+    print_table(
+        ("arm", "undecided", "last bit", "twice the steps", "loss of converged runs"),
+        [
+            (
+                arm.name,
+                *(share(part) for part in (arm.undecided, arm.rounding, arm.steps)),
+                loss(arm),
             )
             for arm in found.arms
         ],
@@ -53,6 +65,27 @@ def print_comparison(found: Comparison) -> None:
     _print_difference(found)
     click.echo(f"power: {found.power.sentence}")
     echo_flags(found.flags)
+
+
+def null_at_budget(arm: ArmSummary) -> str:
+    """Return what the smooth null reads with the runs of a reading, how far apart, how often."""
+    if not arm.null_repetitions:
+        return "-"
+    often = f"in {arm.null_values} of {arm.null_repetitions}"
+    if not arm.null_values:
+        return f"no value {often.replace('in 0', 'in any')}"
+    spread = f", sd {arm.null_spread:.3f}" if math.isfinite(arm.null_spread) else ""
+    return f"{arm.null_at_budget.value:.3f}{spread}, {often}"
+
+
+def share(estimate: Estimate) -> str:
+    """Return a share in per cent, or a dash."""
+    return f"{estimate.value:.1%}" if estimate.has_value else "-"
+
+
+def loss(arm: ArmSummary) -> str:
+    """Return the median loss of converged runs, or a dash."""
+    return f"{arm.converged_loss:.3g}" if math.isfinite(arm.converged_loss) else "-"
 
 
 def _print_difference(found: Comparison) -> None:
@@ -65,11 +98,13 @@ def _print_difference(found: Comparison) -> None:
         f"{statistics.bootstrap_low:+.3f} ... {statistics.bootstrap_high:+.3f}; sign test "
         f"p = {statistics.sign_p:.2g}, permutation p = {statistics.permutation_p:.2g})"
     )
-    if found.shared.has_value:
+    if found.conditions["scales"] is not None:
+        low, high = found.conditions["scales"]
+        click.echo(f"all dimensions are fitted over the same scales, {_range(low, high)}")
+    elif found.shared.has_value:
         low, high = difference.window
         click.echo(
-            f"at the scales that all fits share, {low:.2g} to {high:.2g} of the window: "
-            f"{_interval(found.shared)}"
+            f"at the scales that all fits share, {_range(low, high)}: {_interval(found.shared)}"
         )
     if found.trend is not None and found.trend.has_value:
         click.echo(f"slope per unit of what is swept: {_interval(found.trend)}")
@@ -79,6 +114,10 @@ def _print_difference(found: Comparison) -> None:
             f"{told} within {found.equivalence.margin:g}: 90 % interval "
             f"{found.equivalence.ci_low:+.3f} ... {found.equivalence.ci_high:+.3f}"
         )
+
+
+def _range(low: float, high: float) -> str:
+    return f"{low:.2g} to {high:.2g} of the window"
 
 
 def _interval(estimate: Estimate) -> str:

@@ -59,16 +59,36 @@ def comparison_report(found: Comparison, *, command: str = "") -> str:
         ),
         "<h2>Arms</h2>",
         _table(
-            ["", "mean", "smooth null", "excess", "undecided runs", "no value", "parameters"],
+            [
+                *("", "mean", "smooth null at this budget", "sd", "has a value", "excess"),
+                *("smooth null, many runs", "no value", "parameters"),
+            ],
             [
                 [
                     arm.name,
                     _value(arm.dimension),
-                    _value(arm.null),
+                    _value(arm.null_at_budget),
+                    _plain(arm.null_spread),
+                    f"in {arm.null_values} of {arm.null_repetitions}",
                     _value(arm.excess),
-                    f"{arm.undecided.value:.1%}" if arm.undecided.has_value else "-",
+                    _value(arm.null),
                     f"{arm.n_missing} of {arm.n_seeds}",
                     str(arm.n_parameters or "-"),
+                ]
+                for arm in found.arms
+            ],
+        ),
+        "<h2>Runs</h2>",
+        _table(
+            [
+                *("", "undecided", "labels that change with the last bit"),
+                *("with twice the steps", "median loss of converged runs"),
+            ],
+            [
+                [
+                    arm.name,
+                    *(_share(part) for part in (arm.undecided, arm.rounding, arm.steps)),
+                    _plain(arm.converged_loss),
                 ]
                 for arm in found.arms
             ],
@@ -131,7 +151,8 @@ def _conditions(found: Comparison) -> str:
         "type": ", ".join(given["dtypes"]),
         "runs for each arm and seed": f"at most {given['budget']}",
         "runs in all": found.difference.n_runs,
-        "scales that all fits share": shared,
+        "scales": shared + (" (given)" if given["scales"] is not None else " (shared by all fits)"),
+        "runs that check labels": f"{given['checked']:.1%} of those of a reading",
         "seeds": ", ".join(map(str, given["seeds"])),
         "device": given["device"],
         "versions": ", ".join(f"{name} {version}" for name, version in given["versions"].items()),
@@ -157,6 +178,14 @@ def _value(estimate: Estimate) -> str:
         return "-"
     error = f" ({estimate.stderr:.3f})" if math.isfinite(estimate.stderr) else ""
     return f"{estimate.value:.3f}{error}"
+
+
+def _share(estimate: Estimate) -> str:
+    return f"{estimate.value:.1%}" if estimate.has_value else "-"
+
+
+def _plain(value: float) -> str:
+    return f"{value:.3g}" if math.isfinite(value) else "-"
 
 
 def _signed(value: float) -> str:

@@ -60,7 +60,7 @@ def draw_pairs_of_values(axes: Axes, found: Comparison) -> Axes:
     -------
     matplotlib Axes
         The same. Error bars are two standard errors, the bar across an arm is its mean, the band is
-        where the smooth null reads in the same windows.
+        where the smooth null reads in the same windows with as many runs.
     """
     n_arms, n_rows = len(found.arms), len(found.readings)
     spread = np.linspace(-0.13, 0.13, n_rows) if n_rows > 1 else np.zeros(1)
@@ -82,19 +82,19 @@ def draw_pairs_of_values(axes: Axes, found: Comparison) -> Axes:
     for k, arm in enumerate(found.arms):
         if arm.dimension.has_value:
             axes.hlines(arm.dimension.value, k - 0.25, k + 0.25, color="0.1", linewidth=1.8)
-        if arm.null.has_value:
-            half = _null_half(arm.null)
+        if arm.null_at_budget.has_value:
+            half = _null_half(arm.null_at_budget)
             axes.fill_between(
                 [k - 0.32, k + 0.32],
-                arm.null.value - half,
-                arm.null.value + half,
+                arm.null_at_budget.value - half,
+                arm.null_at_budget.value + half,
                 color=_NULL,
                 linewidth=0,
                 zorder=0,
             )
-    nulls = [arm.null.value for arm in found.arms[:1] if arm.null.has_value]
+    nulls = [arm.null_at_budget.value for arm in found.arms[:1] if arm.null_at_budget.has_value]
     if nulls:
-        half_null = _null_half(found.arms[0].null)
+        half_null = _null_half(found.arms[0].null_at_budget)
         axes.annotate(
             "smooth null",
             (-0.32, nulls[0] - half_null),
@@ -168,8 +168,11 @@ def draw_differences(axes: Axes, found: Comparison) -> Axes:
         )
         if not shown:
             axes.set_ylim(-0.5, 0.5)
-    axes.set_xticks([-0.15, 0.3, 0.8], ["pairs", "mean", "shared\nscales"], fontsize=8)
-    axes.set_xlim(-0.42, 1.1)
+    ticks = {-0.15: "pairs", 0.3: "mean"}
+    if found.conditions["scales"] is None:
+        ticks[0.8] = "shared\nscales"
+    axes.set_xticks([*ticks], [*ticks.values()], fontsize=8)
+    axes.set_xlim(-0.42, 0.3 + max(ticks))
     axes.set_ylabel("difference")
     _tidy(axes)
     return axes

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, final
 
-from dynfrac.boundaries.dimensions import LEAST_BUDGET, ROUTES
+from dynfrac.boundaries.dimensions import LEAST_BUDGET, PAIRS, ROUTES
+from dynfrac.boundaries.pairs import distances_between
 from dynfrac.boundaries.windows import RayWindow
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.rules import AbstractRule
@@ -57,6 +58,9 @@ class Protocol:
         Hyperparameters of all arms.
     rule, dtype, lanes
         As in `dynfrac.evaluate`.
+    scales : tuple of two floats, optional
+        Smallest and largest distance, in units of the window, over which every dimension is fitted.
+        By default every fit chooses its own.
     """
 
     search: tuple[Axis, ...]
@@ -69,9 +73,10 @@ class Protocol:
     rule: str | AbstractRule | None = None
     dtype: str | None = None
     lanes: int | None = None
+    scales: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a method that does not exist and a budget that is too small."""
+        """Refuse a method that does not exist, a budget that is too small, and no range."""
         if self.method not in METHODS:
             raise unknown_name("method", self.method, METHODS)
         if self.budget < LEAST_BUDGET:
@@ -79,6 +84,15 @@ class Protocol:
                 f"budget={self.budget} is too small; pass at least {LEAST_BUDGET} runs for each "
                 "arm and seed"
             )
+        if self.scales is not None:
+            low, high = map(float, self.scales)
+            object.__setattr__(self, "scales", (low, high))
+            distances_between((low, high))
+            if self.method not in ("auto", PAIRS):
+                raise ValueError(
+                    f"scales={low:g}:{high:g} is a range for pairs, and method={self.method!r} "
+                    "chooses its own; leave out one of them"
+                )
 
     def conditions(self, arm: Arm) -> dict[str, Any]:
         """Return the keywords with which maps of an arm are run."""

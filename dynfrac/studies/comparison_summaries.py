@@ -11,9 +11,11 @@ import jax
 import numpy as np
 
 from dynfrac.analysis.estimates import Curve, Estimate
-from dynfrac.boundaries.diagnostics import share_estimate
+from dynfrac.boundaries.diagnostics import NOISY, share_estimate
+from dynfrac.boundaries.pairs import FEWEST_GIVEN
 from dynfrac.orbits.axes import Axis
 from dynfrac.studies.arms import Arm, Protocol
+from dynfrac.studies.label_checks import checked_runs
 from dynfrac.studies.paired_statistics import (
     FEWEST_PAIRS,
     Equivalence,
@@ -34,6 +36,8 @@ PACKAGES = ("dynfrac", "jax", "jaxlib", "flax", "optax", "numpy", "scipy")
 
 _FEW_PAIRS = 5
 _UNDECIDED = 0.1
+_NULL_OFF = 0.05
+_SHARED = "paired seeds, same scales"
 
 
 @final
@@ -46,11 +50,26 @@ class ArmSummary:
     name : str
     level : float
         The hyperparameter that is swept between the arms; not-a-number if none is.
-    dimension, null, excess : Estimate
-        Means over the seeds that have them: of the boundary, of the smooth null in the same
-        windows, and of the difference of both.
+    dimension : Estimate
+        Mean over the seeds that have a value.
+    null : Estimate
+        The same of the smooth null in the same windows, with many runs: the bias that is left then.
+    null_at_budget : Estimate
+        The same with as many runs as each reading had, mean over windows of the mean over
+        repetitions.
+    null_spread : float
+        Standard deviation of the null at that budget between repetitions in one window.
+    null_values, null_repetitions : int
+        Repetitions of the null at that budget that have a value, and all of them.
+    excess, asymptotic_excess : Estimate
+        Of the dimension over the null at the same budget, and over the one with many runs.
     undecided : Estimate
         Share of the windows in which runs had neither converged nor gone when they ended.
+    rounding, steps : Estimate
+        Shares of the labels next to the boundaries that change with the last bit of the
+        hyperparameters, and with twice as many steps.
+    converged_loss : float
+        Median over seeds of the median last loss of runs that converged.
     n_seeds, n_missing : int
         Seeds, and those without a value.
     scales : Curve
@@ -63,8 +82,16 @@ class ArmSummary:
     level: float
     dimension: Estimate
     null: Estimate
+    null_at_budget: Estimate
+    null_spread: float
+    null_values: int
+    null_repetitions: int
     excess: Estimate
+    asymptotic_excess: Estimate
     undecided: Estimate
+    rounding: Estimate
+    steps: Estimate
+    converged_loss: float
     n_seeds: int
     n_missing: int
     scales: Curve
@@ -83,7 +110,8 @@ class Comparison:
         95 % interval by Student's t. `curve` is the mean difference at each scale, `window` the
         scales that all fits of complete pairs share.
     shared : Estimate
-        The same with all dimensions fitted over that one range of scales.
+        The same with all dimensions fitted over that one range of scales. Without a value where
+        the range was given, because `difference` is that already.
     statistics : PairedStatistics
         Behind `difference`: spread, bootstrap, sign and permutation test.
     power : PowerStatement
@@ -160,7 +188,7 @@ def summarise(
     values = np.array([[reading.estimate.value for reading in row] for row in rows])
     found = describe_differences(values[:, 0] - values[:, -1], seed=protocol.seed)
     complete = [row for row in rows if _is_complete(row)]
-    window = _shared_window(complete)
+    window = protocol.scales or _shared_window(complete)
     n_runs = sum(reading.estimate.n_runs for row in rows for reading in row)
     levels = [arm.hparams[level.name] for arm in arms] if level is not None else None
     summaries = tuple(
@@ -169,19 +197,10 @@ def summarise(
     )
     n_axes = len(protocol.search)
     flags = (*_doubts(rows, summaries, found, n_axes), *_differences(twins, summaries))
-    within = [
-        dimension_within(row[0].estimate, n_axes, window)
-        - dimension_within(row[-1].estimate, n_axes, window)
-        for row in complete
-    ]
+    too_few = f"{_counted(found.n_pairs, 'pair is', 'pairs are')} complete"
     return Comparison(
-        difference=_estimate(found, METHOD, n_runs, window, _by_scale(complete), flags),
-        shared=_estimate(
-            describe_differences(within, seed=protocol.seed),
-            "paired seeds, same scales",
-            n_runs,
-            window,
-        ),
+        difference=_estimate(found, METHOD, n_runs, too_few, window, _by_scale(complete), flags),
+        shared=_shared(complete, window, n_axes, n_runs, protocol),
         statistics=found,
         power=power_statement(found),
         equivalence=None if margin is None else equivalence(found, margin),
@@ -205,21 +224,51 @@ def _shared_window(rows: Sequence[tuple[Reading, ...]]) -> tuple[float, float]:
     return (low, high) if low < high else (math.nan, math.nan)
 
 
+def _shared(
+    complete: Sequence[tuple[Reading, ...]],
+    window: tuple[float, float],
+    n_axes: int,
+    n_runs: int,
+    protocol: Protocol,
+) -> Estimate:
+    """Return the mean difference of dimensions that are fitted over the same scales."""
+    if protocol.scales is not None:
+        return Estimate.missing(_SHARED, n_runs, ("all fits have the range of scales given",))
+    differences = [
+        dimension_within(row[0].estimate, n_axes, window)
+        - dimension_within(row[-1].estimate, n_axes, window)
+        for row in complete
+    ]
+    found = describe_differences(differences, seed=protocol.seed)
+    too_few = f"{_counted(len(complete), 'pair is', 'pairs are')} complete"
+    if len(complete) >= FEWEST_PAIRS:
+        too_few = (
+            f"the fits of all complete pairs share fewer than {FEWEST_GIVEN} distances"
+            if not found.n_pairs
+            else f"{_counted(found.n_pairs, 'pair has', 'pairs have')} {FEWEST_GIVEN} distances "
+            "that all fits share"
+        )
+    return _estimate(found, _SHARED, n_runs, too_few, window)
+
+
+def _counted(n: int, one: str, many: str) -> str:
+    """Return how few there are, as a sentence begins."""
+    return f"only {n} {one}" if n == 1 else f"{n or 'no'} {one if not n else many}"
+
+
 def _estimate(
     found: PairedStatistics,
     method: str,
     n_runs: int,
+    too_few: str,
     window: tuple[float, float] = (math.nan, math.nan),
     curve: Curve | None = None,
     flags: tuple[str, ...] = (),
 ) -> Estimate:
-    """Return a mean over seeds as an estimate."""
+    """Return a mean over seeds as an estimate; `too_few` says what there is if it is none."""
     curve = Curve.empty() if curve is None else curve
     if found.n_pairs < FEWEST_PAIRS:
-        reason = (
-            f"only {found.n_pairs} of what is averaged has a value, and an interval needs at least "
-            f"{FEWEST_PAIRS}"
-        )
+        reason = f"{too_few}, and an interval needs at least {FEWEST_PAIRS}"
         return Estimate.missing(method, n_runs, (reason, *flags), curve)
     return Estimate(
         found.mean,
@@ -237,38 +286,73 @@ def _estimate(
 def _mean_estimate(values: Sequence[float], method: str, n_runs: int) -> Estimate:
     """Return the mean over seeds; one seed alone has a value without an error."""
     finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return Estimate.missing(method, n_runs, ("no seed has a value",))
     if len(finite) == 1:
         nan = math.nan
         return Estimate(
             finite[0], nan, nan, nan, method, n_runs, (nan, nan), Curve.empty(), ("one seed only",)
         )
-    return _estimate(describe_differences(finite), method, n_runs)
+    return _estimate(describe_differences(finite), method, n_runs, "")
 
 
 def _summarise_arm(readings: Sequence[Reading], level: float) -> ArmSummary:
     values = [reading.estimate.value for reading in readings]
     nulls = [reading.null.value for reading in readings]
+    repeated = [reading.repeated for reading in readings]
+    means = [null.mean for null in repeated]
     n_runs = sum(reading.estimate.n_runs for reading in readings)
-    n_null = sum(reading.null.n_runs for reading in readings)
-    n_pilot = sum(reading.n_pilot for reading in readings)
-    n_undecided = sum(reading.n_undecided for reading in readings)
-    method = "runs of the pilot grids"
+    n_repeated = sum(null.n_runs * len(null.values) for null in repeated)
+    undecided = [
+        share_estimate(reading.n_undecided, reading.n_pilot, "runs of the pilot grids")
+        for reading in readings
+        if reading.n_pilot
+    ]
     return ArmSummary(
         name=readings[0].arm,
         level=level,
         dimension=_mean_estimate(values, "mean over seeds", n_runs),
-        null=_mean_estimate(nulls, "smooth null, mean over windows", n_null),
-        excess=_mean_estimate(
-            [v - n for v, n in zip(values, nulls, strict=True)], "excess over the null", n_runs
+        null=_mean_estimate(
+            nulls, "smooth null, mean over windows", sum(r.null.n_runs for r in readings)
         ),
-        undecided=share_estimate(n_undecided, n_pilot, method)
-        if n_pilot
-        else Estimate.missing(method, 0, ("no window was found",)),
+        null_at_budget=_mean_estimate(means, "smooth null at the same budget", n_repeated),
+        null_spread=_root_mean_square([null.spread for null in repeated]),
+        null_values=sum(null.n_values for null in repeated),
+        null_repetitions=sum(len(null.values) for null in repeated),
+        excess=_excess(values, means, "excess over the null at the same budget", n_runs),
+        asymptotic_excess=_excess(values, nulls, "excess over the null with many runs", n_runs),
+        undecided=_pooled(undecided, "runs of the pilot grids"),
+        rounding=_pooled([r.checks.rounding for r in readings], "last bit, all seeds"),
+        steps=_pooled([r.checks.steps for r in readings], "twice the steps, all seeds"),
+        converged_loss=_median([reading.converged_loss for reading in readings]),
         n_seeds=len(values),
         n_missing=sum(not math.isfinite(value) for value in values),
         scales=_mean_curve([_by_octave(reading.scales) for reading in readings]),
         n_parameters=readings[0].n_parameters,
     )
+
+
+def _excess(values: Sequence[float], nulls: Sequence[float], method: str, n_runs: int) -> Estimate:
+    return _mean_estimate([v - n for v, n in zip(values, nulls, strict=True)], method, n_runs)
+
+
+def _pooled(shares: Sequence[Estimate], method: str) -> Estimate:
+    """Return the share of all runs of several shares."""
+    known = [share for share in shares if share.has_value]
+    if not known:
+        return Estimate.missing(method, 0, ("no seed has a value",))
+    n_hits = sum(round(share.value * share.n_runs) for share in known)
+    return share_estimate(n_hits, sum(share.n_runs for share in known), method)
+
+
+def _root_mean_square(values: Sequence[float]) -> float:
+    finite = np.array([value for value in values if math.isfinite(value)])
+    return float(np.sqrt(np.mean(finite**2))) if len(finite) else math.nan
+
+
+def _median(values: Sequence[float]) -> float:
+    finite = [value for value in values if math.isfinite(value)]
+    return float(np.median(finite)) if finite else math.nan
 
 
 def _by_octave(curve: Curve) -> dict[int, float]:
@@ -302,7 +386,8 @@ def _by_scale(rows: Sequence[tuple[Reading, ...]]) -> Curve:
 
 def _trend(levels: Sequence[float], values: np.ndarray, seed: int, n_runs: int) -> Estimate:
     found = describe_differences(slopes(levels, values), seed=seed)
-    return _estimate(found, "slope per unit, paired seeds", n_runs)
+    too_few = f"{_counted(found.n_pairs, 'seed has', 'seeds have')} a value at every level"
+    return _estimate(found, "slope per unit, paired seeds", n_runs, too_few)
 
 
 def _doubts(
@@ -330,6 +415,7 @@ def _doubts(
                 f"the smooth null reads {arm.null.value:.2f} in the windows of {arm.name}: so much "
                 "is the estimator's own"
             )
+        flags.extend(_doubts_of_arm(arm, n_axes))
     doubtful = sum(bool(reading.estimate.flags) for row in rows for reading in row)
     if doubtful:
         flags.append(f"{doubtful} of {len(rows) * len(arms)} readings are flagged: see each")
@@ -338,6 +424,35 @@ def _doubts(
             f"the interval rests on {found.n_pairs} pairs, between which the spread is hardly known"
         )
     return tuple(flags)
+
+
+def _doubts_of_arm(arm: ArmSummary, n_axes: int) -> list[str]:
+    """Say what a boundary of an arm owes to the budget, to rounding, and to the number of steps."""
+    flags = []
+    told = f"{arm.null_values} of {arm.null_repetitions} repetitions"
+    if arm.null_repetitions > 2 * arm.null_values:
+        flags.append(
+            f"with the runs of a reading the smooth null has a value in {told} only, in the "
+            f"windows of {arm.name}: as smooth a boundary would mostly have none"
+        )
+    off = arm.null_at_budget.value - (n_axes - 1)
+    if arm.null_values and abs(off) > _NULL_OFF:
+        flags.append(
+            f"with the runs of a reading the smooth null reads {arm.null_at_budget.value:.2f} in "
+            f"the windows of {arm.name} ({told}): judge the excess and not the dimension"
+        )
+    if arm.rounding.has_value and arm.rounding.value > NOISY:
+        flags.append(
+            f"{arm.rounding.value:.1%} of the labels next to the boundaries of {arm.name} change "
+            "with the last bit of the hyperparameters: each reading says whether its dimension "
+            "explains that"
+        )
+    if arm.steps.has_value and arm.steps.value > NOISY:
+        flags.append(
+            f"{arm.steps.value:.1%} of the labels next to the boundaries of {arm.name} change when "
+            "runs have twice as many steps: what was compared are boundaries after this many steps"
+        )
+    return flags
 
 
 def _differences(twins: Sequence[AbstractMap], arms: Sequence[ArmSummary]) -> tuple[str, ...]:
@@ -370,6 +485,8 @@ def _conditions(
         "n_steps": protocol.n_steps,
         "budget": protocol.budget,
         "method": protocol.method,
+        "scales": protocol.scales,
+        "checked": checked_runs(protocol.budget) / protocol.budget,
         "point_seed": protocol.seed,
         "rules": sorted({reading.rule for row in rows for reading in row}),
         "dtypes": sorted({reading.dtype for row in rows for reading in row}),

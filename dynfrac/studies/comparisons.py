@@ -15,12 +15,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import final
 
+import numpy as np
+
+from dynfrac.boundaries.oracles import Oracle
 from dynfrac.boundaries.windows import RayWindow, make_window_rule
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.rules import AbstractRule
 from dynfrac.studies.arms import Arm, Maker, Protocol, make_arm, make_map_of
 from dynfrac.studies.comparison_summaries import Comparison, summarise
 from dynfrac.studies.readings import Reading, take_reading
+from dynfrac.studies.window_dimensions import too_fine
 from dynfrac.sweeps.fingerprints import fingerprint
 from dynfrac.systems.abstract import AbstractMap
 from dynfrac.systems.models import MeanFieldMLP
@@ -48,6 +52,7 @@ def compare(
     dtype: str | None = None,
     lanes: int | None = None,
     margin: float | None = None,
+    scales: tuple[float, float] | None = None,
     journal: str | Path | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Comparison:
@@ -72,12 +77,17 @@ def compare(
     method : {"auto", "pairs", "box-cascade", "transects"}
         As of `dynfrac.boundary_dimension`. D(scale) and the undecided share come from pairs only.
     seed : int, default 0
-        Of the points and the bootstrap; partners are asked at the same places of their windows.
+        Of the points and the bootstrap; partners start from the same stream of random numbers.
     hparams, rule, dtype, lanes
         As in `dynfrac.evaluate`, for both.
     margin : float, optional
         Difference below which the two would be called equal. "No difference" is a claim of its own
         and needs one, fixed beforehand.
+    scales : tuple of two floats, optional
+        Smallest and largest distance, in units of the window. Pairs are then drawn at the distances
+        between them, an octave apart from the largest down, and at no others, and all dimensions
+        are fitted over all of these. By default every fit chooses its own depth, which follows the
+        dimension it finds, so that arms of other dimensions are read at other scales.
     journal : path, optional
         A folder, made if there is none, with a file for each arm and seed. A comparison that was
         cut off goes on from it, and more seeds can be added to it, with the same numbers.
@@ -93,7 +103,10 @@ def compare(
     Raises
     ------
     ValueError
-        If seeds repeat, the budget is below 500, or an arm, axis, rule or window does not fit.
+        If seeds repeat, the budget is below 500, or an arm, axis, rule or window does not fit; if
+        the range of scales has fewer than three distances, reaches beyond a quarter of the window
+        or below the precision of the hyperparameters; if the journal is of another comparison,
+        another kind of device, or other versions of jax.
 
     Notes
     -----
@@ -114,7 +127,7 @@ def compare(
             for arm, side in zip(arms, ("first", "second"), strict=True)
         )
     options = _Options(
-        n_steps, budget, window, method, seed, hparams, rule, dtype, lanes, margin, journal
+        n_steps, budget, window, method, seed, hparams, rule, dtype, lanes, margin, scales, journal
     )
     return _compare(arms, None, axes, seeds, options, on_progress)
 
@@ -135,6 +148,7 @@ def compare_levels(
     dtype: str | None = None,
     lanes: int | None = None,
     margin: float | None = None,
+    scales: tuple[float, float] | None = None,
     journal: str | Path | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Comparison:
@@ -146,7 +160,9 @@ def compare_levels(
     level : Axis
         The hyperparameter and its values, such as ``Axis("skip", 0, 1, 5)``: from the plain network
         to the residual one.
-    axes, n_steps, seeds, budget, window, method, seed, hparams, rule, dtype, lanes, margin, journal
+    axes, n_steps, seeds, budget, window, method, seed, hparams, rule, dtype, lanes, margin, scales
+        As in `compare`.
+    journal
         As in `compare`.
     on_progress : callable, optional
 
@@ -172,7 +188,7 @@ def compare_levels(
         for value in values
     )
     options = _Options(
-        n_steps, budget, window, method, seed, hparams, rule, dtype, lanes, margin, journal
+        n_steps, budget, window, method, seed, hparams, rule, dtype, lanes, margin, scales, journal
     )
     return _compare(arms, level, axes, seeds, options, on_progress)
 
@@ -222,6 +238,7 @@ class _Options:
     dtype: str | None
     lanes: int | None
     margin: float | None
+    scales: tuple[float, float] | None
     journal: str | Path | None
 
 
@@ -251,7 +268,9 @@ def _compare(
         options.rule,
         options.dtype,
         options.lanes,
+        options.scales,
     )
+    _refuse_too_fine(arms[0], first[0], protocol)
     total = len(chosen) * len(arms) * options.budget
     folder = None if options.journal is None else Path(options.journal)
     rows: list[tuple[Reading, ...]] = []
@@ -271,6 +290,24 @@ def _compare(
             report(options.budget)
         rows.append(tuple(row))
     return summarise(rows, arms, protocol, level=level, margin=options.margin, twins=first)
+
+
+def _refuse_too_fine(arm: Arm, map_: AbstractMap, protocol: Protocol) -> None:
+    """Refuse a range of scales that hyperparameters are too coarse for, before anything is run."""
+    if protocol.scales is None:
+        return
+    centred = [_centred(axis, protocol.window.width) for axis in protocol.search]
+    problem = too_fine(Oracle(map_, centred, budget=0, **protocol.conditions(arm)).finest, protocol)
+    if problem:
+        raise ValueError(f"scales: {problem}; pass larger ones, or compute in float64")
+
+
+def _centred(axis: Axis, width: float) -> Axis:
+    """Return a window of this width in the middle of an axis."""
+    decades = math.log10(axis.high / axis.low) if axis.scale == "log10" else 1.0
+    half = min(width / decades, 1.0) / 2
+    low, high = axis.values(np.array([0.5 - half, 0.5 + half])).tolist()
+    return Axis(axis.name, low, high, scale=axis.scale)
 
 
 def _refuse_idle_seeds(

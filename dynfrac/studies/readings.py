@@ -1,17 +1,16 @@
 """One reading: an arm with one seed, from its window to its dimension.
 
 Every reading follows the same protocol: the window by the rule, the dimension in it, the share of
-runs that were not decided, and what the smooth null reads in the same window.
+runs that were not decided, the labels that hang on rounding or on the number of steps, and what the
+smooth null reads in the same window.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, final
 
@@ -20,27 +19,21 @@ import numpy as np
 
 from dynfrac.analysis.estimates import Curve, Estimate
 from dynfrac.analysis.scaling import fit_counts
-from dynfrac.boundaries.dimensions import PAIRS, ROUTES
-from dynfrac.boundaries.journals import Journal
-from dynfrac.boundaries.oracles import Oracle
-from dynfrac.boundaries.pair_fits import METHOD, dimension_estimate, scale_dimensions
-from dynfrac.boundaries.pairs import LARGEST, MIN_OCTAVES, draw_pairs
-from dynfrac.boundaries.windows import RayWindow, Window
-from dynfrac.orbits.axes import Axis
+from dynfrac.boundaries.oracles import Asked, Oracle
+from dynfrac.boundaries.pair_fits import METHOD, scale_dimensions
+from dynfrac.boundaries.pairs import FEWEST_GIVEN
+from dynfrac.boundaries.windows import Window
 from dynfrac.orbits.evaluator import Evaluator
 from dynfrac.orbits.outcomes import Status
-from dynfrac.orbits.rules import AbstractRule, make_rule
+from dynfrac.orbits.rules import make_rule
 from dynfrac.studies.arms import Arm, Protocol, make_map_of
-from dynfrac.sweeps.fingerprints import fingerprint
+from dynfrac.studies.dimension_budgets import why_not_doubled
+from dynfrac.studies.label_checks import LabelChecks, check_labels, checked_runs, nothing_checked
+from dynfrac.studies.reading_journals import find_window, identify, open_journal
+from dynfrac.studies.window_dimensions import RepeatedNull, measure_window, read_null
 from dynfrac.systems.abstract import AbstractMap
 from dynfrac.systems.numerics import choose_dtype
-from dynfrac.systems.quadratic_nulls import quadratic_null
 
-NULL_RUNS = 20_000
-"""Runs of the null in each window, unless they would be more steps than `NULL_STEPS`."""
-NULL_STEPS = 20_000_000
-
-_FEWEST_SCALES = 3
 _TIMED = 4
 
 
@@ -60,9 +53,15 @@ class Reading:
     scales : Curve
         D(scale), empty without pairs.
     null : Estimate
-        What the smooth null reads in the same window, not-a-number without one.
+        What the smooth null reads in the same window with many runs, not-a-number without one.
+    repeated : RepeatedNull
+        What it reads with as many runs as the boundary had, several times.
+    checks : LabelChecks
+        Labels that change with the last bit and with twice the steps.
     n_undecided, n_pilot : int
         Runs of the pilot grid of the pairs that were neither converged nor gone, and all of them.
+    converged_loss : float
+        Median last loss of the runs of the pilot grid that converged; not-a-number without any.
     rule, dtype : str
     n_parameters : int
         Trainable numbers of the network; 0 if that is not known.
@@ -74,8 +73,11 @@ class Reading:
     estimate: Estimate
     scales: Curve
     null: Estimate
+    repeated: RepeatedNull
+    checks: LabelChecks
     n_undecided: int
     n_pilot: int
+    converged_loss: float
     rule: str
     dtype: str
     n_parameters: int
@@ -90,7 +92,11 @@ class Reading:
             "axes": [{"name": a.name, "low": a.low, "high": a.high} for a in self.window.axes],
             "window_runs": self.window.n_runs,
             "null": self.null.to_dict(),
+            "null_at_budget": self.repeated.to_dict(),
+            "rounding": self.checks.rounding.to_dict(),
+            "twice_the_steps": self.checks.steps.to_dict(),
             "undecided": self.n_undecided / self.n_pilot if self.n_pilot else None,
+            "converged_loss": self.converged_loss,
         }
 
 
@@ -132,48 +138,83 @@ def take_reading(
     given = protocol.conditions(arm)
     rule = make_rule(protocol.rule if protocol.rule is not None else getattr(map_, "rule", None))
     dtype = str(choose_dtype(map_, protocol.dtype))
-    identity = _identity(arm, map_, seed, protocol, rule.name, dtype)
+    identity = identify(arm, map_, seed, protocol, rule.name, dtype)
     report = on_progress or (lambda used: None)
-    with _journal(folder, f"{label}{arm.name}", identity) as journal:
-        window = _find_window(protocol, map_, given, journal)
+    with open_journal(folder, f"{label}{arm.name}", identity) as journal:
+        window = find_window(protocol, map_, given, journal)
         report(window.n_runs)
-        scales, answers = Curve.empty(), np.empty(0, int)
-        left = protocol.budget - window.n_runs
+        scales, pilot = Curve.empty(), None
         point_seed = _point_seed(protocol.seed, seed)
         if not window:
             estimate = Estimate.missing(protocol.method, window.n_runs, window.flags)
             null = Estimate.missing(protocol.method, 0, ("there is no window",))
+            repeated, checks = RepeatedNull((), 0), nothing_checked("there is no window")
         else:
-            oracle = Oracle(
-                map_,
-                window.axes,
-                budget=left,
-                journal=journal,
-                keep=True,
-                on_progress=lambda used: report(window.n_runs + used),
-                **given,
-            )
-            estimate, scales = _measure(oracle, protocol.method, point_seed)
+            kept_back = checked_runs(protocol.budget)
+
+            def oracle_of(budget: int, before: int, steps: int = 1, **options: Any) -> Oracle:
+                return Oracle(
+                    map_,
+                    window.axes,
+                    budget=budget,
+                    journal=journal,
+                    on_progress=lambda used: report(before + used),
+                    **{**given, "n_steps": steps * protocol.n_steps},
+                    **options,
+                )
+
+            budget = protocol.budget - window.n_runs - kept_back
+            oracle = oracle_of(budget, window.n_runs, keep=True, losses=True)
+            estimate, pairs = measure_window(oracle, protocol, point_seed)
+            n_runs = window.n_runs + oracle.used
+            if pairs is None:
+                checks = nothing_checked("there are no pairs")
+            else:
+                pilot = oracle.asked[0]
+                if estimate.has_value:
+                    scales = scale_dimensions(pairs, seed=point_seed)
+                half = kept_back // 2
+                checks = check_labels(
+                    pairs,
+                    oracle,
+                    estimate,
+                    nudged=oracle_of(half, n_runs, nudge=True),
+                    doubled=why_not_doubled(map_, protocol.n_steps)
+                    or oracle_of(half, n_runs + half, steps=2),
+                    seed=point_seed,
+                )
             estimate = dataclasses.replace(
                 estimate,
-                n_runs=window.n_runs + oracle.used,
-                flags=(*window.flags, *estimate.flags),
+                n_runs=n_runs + checks.n_runs,
+                flags=(*window.flags, *estimate.flags, *checks.flags),
             )
-            if protocol.method in ("auto", PAIRS) and oracle.asked:
-                answers = oracle.asked[0].answers
-            null = _read_null(window, given, map_, protocol, rule, dtype, point_seed, journal)
+            null, repeated = read_null(
+                window,
+                given,
+                map_,
+                protocol,
+                budget=budget,
+                rule=rule,
+                dtype=dtype,
+                seed=point_seed,
+                journal=journal,
+            )
+    statuses = np.empty(0, int) if pilot is None else pilot.answers
     return Reading(
-        arm.name,
-        seed,
-        window,
-        estimate,
-        scales,
-        null,
-        int(np.sum(answers == Status.BOUNDED)),
-        len(answers),
-        rule.name,
-        dtype,
-        _count_parameters(map_),
+        arm=arm.name,
+        seed=seed,
+        window=window,
+        estimate=estimate,
+        scales=scales,
+        null=null,
+        repeated=repeated,
+        checks=checks,
+        n_undecided=int(np.sum(statuses == Status.BOUNDED)),
+        n_pilot=len(statuses),
+        converged_loss=_converged_loss(pilot),
+        rule=rule.name,
+        dtype=dtype,
+        n_parameters=_count_parameters(map_),
     )
 
 
@@ -222,137 +263,19 @@ def dimension_within(estimate: Estimate, n_axes: int, window: tuple[float, float
     x, y, stderr = estimate.curve.x, estimate.curve.y, estimate.curve.stderr
     inside = (x >= window[0] * (1 - 1e-9)) & (x <= window[1] * (1 + 1e-9))
     used = inside & (y > 0) & (stderr > 0)
-    if estimate.method != METHOD or not estimate.has_value or used.sum() < _FEWEST_SCALES:
+    if estimate.method != METHOD or not estimate.has_value or used.sum() < FEWEST_GIVEN:
         return math.nan
     # The error of a rate from n counts is rate / sqrt(n).
     slope, _ = fit_counts(x[used], y[used], y[used] / stderr[used] ** 2)
     return n_axes - float(slope)
 
 
-def _measure(oracle: Oracle, method: str, seed: int) -> tuple[Estimate, Curve]:
-    """Return the dimension and, from the same pairs, D(scale)."""
-    octaves = math.floor(math.log2(LARGEST / oracle.finest))
-    if octaves < MIN_OCTAVES:
-        # A seed whose window is too fine for its type must not end the comparison of all others.
-        reason = (
-            f"only {max(octaves, 0)} octaves lie between {LARGEST:g} of the window and the "
-            "precision of its hyperparameters"
-        )
-        return Estimate.missing(method, 0, (reason,)), Curve.empty()
-    if method not in ("auto", PAIRS):
-        return ROUTES[method](oracle, seed=seed), Curve.empty()
-    pairs = draw_pairs(oracle, seed=seed)
-    estimate = dimension_estimate(pairs, seed=seed)
-    return estimate, scale_dimensions(pairs, seed=seed) if estimate.has_value else Curve.empty()
-
-
-def _read_null(
-    window: Window,
-    given: Mapping[str, Any],
-    map_: AbstractMap,
-    protocol: Protocol,
-    rule: AbstractRule,
-    dtype: str,
-    seed: int,
-    journal: Journal | None,
-) -> Estimate:
-    """Measure the quadratic whose boundary passes through the middle of the window."""
-    middle = {axis.name: float(axis.values(np.array(0.5))) for axis in window.axes}
-    try:
-        null = quadratic_null(middle, given["hparams"], accepts=map_.defaults)
-        oracle = Oracle(
-            null,
-            window.axes,
-            budget=max(protocol.budget, min(NULL_RUNS, NULL_STEPS // protocol.n_steps)),
-            journal=journal,
-            # Of its own lanes: runs are so small that those of a network would take for ever.
-            **{**given, "rule": rule, "dtype": dtype, "lanes": None},
-        )
-    except ValueError as error:
-        # A rule can watch what only the user's own map has, or the type be one that is no map's.
-        return Estimate.missing(protocol.method, 0, (f"no null: {error}",))
-    return _measure(oracle, protocol.method, seed)[0]
-
-
-def _find_window(
-    protocol: Protocol, map_: AbstractMap, given: Mapping[str, Any], journal: Journal | None
-) -> Window:
-    """Apply the window rule, or read from the journal what it found.
-
-    The first ray decides where it meets a boundary, and the others need not be run.
-    """
-    question = np.zeros((1, 1))
-    kept = journal.recall("window", question) if journal is not None else None
-    if kept is not None:
-        return _read_window(kept, protocol)
-    whole = protocol.window
-
-    def search(rule: RayWindow, budget: int) -> Window:
-        return rule(map_, protocol.search, seed=protocol.seed, budget=budget, **given)
-
-    window = search(dataclasses.replace(whole, n_rays=1), protocol.budget)
-    if not window and whole.n_rays > 1 and len(protocol.search) > 1:
-        first = window.n_runs
-        window = search(whole, protocol.budget - first)
-        window = dataclasses.replace(window, n_runs=first + window.n_runs)
-    window = dataclasses.replace(window, rule=whole.name)
-    if journal is not None:
-        journal.append("window", question, _window_answers(window, len(protocol.search)))
-    return window
-
-
-def _window_answers(window: Window, n_axes: int) -> dict[str, np.ndarray]:
-    ends = [(axis.low, axis.high) for axis in window.axes] or [(math.nan, math.nan)] * n_axes
-    return {
-        "ends": np.array([ends]),
-        "n_runs": np.array([window.n_runs]),
-        "points": window.points[None],
-        "flags": np.array(["\n".join(window.flags)]),
-    }
-
-
-def _read_window(kept: Mapping[str, np.ndarray], protocol: Protocol) -> Window:
-    ends, flags = kept["ends"][0], str(kept["flags"][0])
-    axes = tuple(
-        Axis(axis.name, low, high, axis.n, axis.scale)
-        for axis, (low, high) in zip(protocol.search, ends.tolist(), strict=True)
-        if not math.isnan(low)
-    )
-    sentences = tuple(flags.split("\n")) if flags else ()
-    return Window(axes, int(kept["n_runs"][0]), kept["points"][0], protocol.window.name, sentences)
-
-
-@contextlib.contextmanager
-def _journal(
-    folder: Path | None, name: str, identity: Mapping[str, Any]
-) -> Iterator[Journal | None]:
-    if folder is None:
-        yield None
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    with Journal(folder / f"{re.sub(r'[^-=.0-9A-Za-z]+', '_', name)}.journal", identity) as journal:
-        yield journal
-
-
-def _identity(
-    arm: Arm, map_: AbstractMap, seed: int, protocol: Protocol, rule: str, dtype: str
-) -> dict[str, Any]:
-    """Return all that outcomes depend on."""
-    return {
-        "arm": arm.name,
-        "seed": seed,
-        "map": fingerprint(map_),
-        "search": [[a.name, a.low, a.high, a.scale] for a in protocol.search],
-        "n_steps": protocol.n_steps,
-        "budget": protocol.budget,
-        "window": protocol.window.name,
-        "method": protocol.method,
-        "points": protocol.seed,
-        "hparams": {**protocol.hparams, **arm.hparams},
-        "rule": rule,
-        "dtype": dtype,
-        "lanes": protocol.lanes,
-    }
+def _converged_loss(pilot: Asked | None) -> float:
+    """Return the median last loss of the runs that converged."""
+    if pilot is None or pilot.losses is None:
+        return math.nan
+    losses = pilot.losses[pilot.answers == Status.CONVERGED]
+    return float(np.median(losses)) if len(losses) else math.nan
 
 
 def _point_seed(seed: int, weights: int) -> int:

@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 
 from dynfrac.analysis.estimates import Curve, Estimate
+from dynfrac.boundaries.diagnostics import share_estimate
 from dynfrac.boundaries.windows import Window, make_window_rule
 from dynfrac.orbits.axes import Axis
 from dynfrac.plots.comparison_reports import answer, comparison_report
 from dynfrac.plots.comparisons import comparison_figure
 from dynfrac.studies.arms import Arm, Protocol
 from dynfrac.studies.comparison_summaries import summarise
+from dynfrac.studies.label_checks import LabelChecks
 from dynfrac.studies.readings import Reading
+from dynfrac.studies.window_dimensions import RepeatedNull
 
 SEARCH = (Axis("weight_offset", 1e-4, 1.0), Axis("lr", 1e-3, 1e3))
 PROTOCOL = Protocol(SEARCH, 60, 500, make_window_rule("rays:1"))
@@ -35,8 +38,23 @@ def reading(arm, seed, value):
         scales = Curve.empty()
     window = Window(SEARCH, 40, np.ones((1, 2)), "rays:1")
     null = estimate(1.01 + 0.01 * seed)
+    repeated = RepeatedNull((1.1, math.nan, 1.2), 400)
+    checks = LabelChecks(share_estimate(1, 40, "bit"), share_estimate(0, 40, "steps"), 80)
     return Reading(
-        arm, seed, window, estimate(value), scales, null, 3, 50, "published", "float32", 123
+        arm=arm,
+        seed=seed,
+        window=window,
+        estimate=estimate(value),
+        scales=scales,
+        null=null,
+        repeated=repeated,
+        checks=checks,
+        n_undecided=3,
+        n_pilot=50,
+        converged_loss=0.25 + seed,
+        rule="published",
+        dtype="float32",
+        n_parameters=123,
     )
 
 
@@ -93,7 +111,7 @@ def test_the_answer_says_what_the_interval_allows():
     even = comparison([1.2, 1.1, 1.3], [1.1, 1.2, 1.3], margin=0.5)
     assert "no difference was shown. Differences below" in answer(even)
     assert even.equivalence.equivalent and "equal within 0.5" in answer(even)
-    assert answer(NONE).startswith("No value: only 0 of what")
+    assert answer(NONE).startswith("No value: no pair is complete")
 
 
 @pytest.mark.parametrize("found", [FOUND, NONE], ids=["value", "no value"])

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -11,13 +12,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dynfrac.analysis.estimates import Estimate
 from dynfrac.boundaries.dimensions import boundary_dimension
 from dynfrac.boundaries.windows import make_window_rule
 from dynfrac.cli.output import jsonable
 from dynfrac.orbits.axes import Axis
+from dynfrac.orbits.evaluator import evaluate
+from dynfrac.studies import reading_journals, window_dimensions
 from dynfrac.studies.arms import Arm, Protocol
 from dynfrac.studies.comparison_summaries import _doubts, summarise
 from dynfrac.studies.comparisons import compare, compare_levels, default_search
+from dynfrac.studies.label_checks import checked_runs
 from dynfrac.studies.readings import _point_seed
 from dynfrac.systems.abstract import AbstractMap
 from dynfrac.systems.catalogue import make_architecture
@@ -66,6 +71,12 @@ def known():
     return compare(ROUGH, SMOOTH, SEARCH, seeds=3, **CONDITIONS)
 
 
+@pytest.fixture(autouse=True)
+def few_repetitions(monkeypatch):
+    """The null is repeated thrice and not eight times: most of these tests ask something else."""
+    monkeypatch.setattr(window_dimensions, "REPETITIONS", 3)
+
+
 def plain(comparison):
     """Return all numbers of a comparison, without what tells about the machine."""
     record = jsonable(comparison.to_dict())
@@ -94,8 +105,9 @@ def test_the_difference_of_known_sets_is_found():
     assert abs(first.dimension.value - 1.39) < 0.1 and abs(last.dimension.value - 1) < 0.1
     for arm in found.arms:
         assert abs(arm.null.value - 1) < 0.1 and arm.n_missing == 0
-        excess = arm.dimension.value - arm.null.value
+        excess = arm.dimension.value - arm.null_at_budget.value
         assert arm.excess.value == pytest.approx(excess)
+        assert arm.asymptotic_excess.value == pytest.approx(arm.dimension.value - arm.null.value)
         assert arm.undecided.value == 0  # the rule leaves none
         assert len(arm.scales) >= 2
 
@@ -111,12 +123,12 @@ def test_every_reading_is_that_of_its_window_and_within_the_budget():
             alone = boundary_dimension(
                 map_,
                 window.axes,
-                budget=CONDITIONS["budget"] - window.n_runs,
+                budget=CONDITIONS["budget"] - window.n_runs - checked_runs(CONDITIONS["budget"]),
                 n_steps=60,
                 seed=_point_seed(0, reading.seed),
             )
             assert reading.estimate.value == alone.value
-            assert reading.estimate.n_runs == alone.n_runs + window.n_runs
+            assert reading.estimate.n_runs == alone.n_runs + window.n_runs + reading.checks.n_runs
 
 
 def test_one_ray_is_enough_where_it_meets_the_boundary():
@@ -154,11 +166,124 @@ def test_an_interrupted_comparison_goes_on_with_the_same_numbers(tmp_path):
         compare(ROUGH, SMOOTH, SEARCH, **{**options, "n_steps": 50})
 
 
+@pytest.mark.parametrize("change", ["device_kind", "versions"])
+def test_a_journal_of_another_device_or_jax_is_refused(tmp_path, monkeypatch, change):
+    quick = {"n_steps": 20, "budget": 500, "seeds": [0], **WINDOW, "journal": tmp_path}
+    compare(ROUGH, SMOOTH, SEARCH, **quick)
+    if change == "versions":
+        other = {"jax": "0.0.1", "jaxlib": "0.0.1"}
+        monkeypatch.setattr(reading_journals, "versions", lambda names: other)
+        words = r"versions.jax is \S+ there and 0.0.1 here, versions.jaxlib is"
+    else:
+        device = SimpleNamespace(device_kind="abacus")
+        fake = SimpleNamespace(devices=lambda: [device])
+        monkeypatch.setattr(reading_journals, "jax", fake)
+        words = "device is .* there and abacus here"
+    with pytest.raises(ValueError, match=words):
+        compare(ROUGH, SMOOTH, SEARCH, **quick)
+
+
+def test_a_range_of_scales_is_the_same_for_every_fit(tmp_path):
+    scales = 2.0**-8, 2.0**-5
+    given = {**CONDITIONS, "budget": 4000, "seeds": 2, "scales": scales, "journal": tmp_path}
+    found = compare(ROUGH, SMOOTH, SEARCH, **given)
+    for row in found.readings:
+        for reading in row:
+            assert reading.estimate.window == scales
+            np.testing.assert_array_equal(reading.estimate.curve.x, 2.0 ** np.arange(-8.0, -4.0))
+            assert reading.null.window == scales
+    assert found.difference.window == scales and abs(found.difference.value - 0.3934) < 0.3
+    assert not found.shared.has_value and "range of scales given" in found.shared.flags[0]
+    assert found.conditions["scales"] == scales
+    assert plain(compare(ROUGH, SMOOTH, SEARCH, **given)) == plain(found)
+    with pytest.raises(ValueError, match=r"journal of another question: scales is .* None here"):
+        compare(ROUGH, SMOOTH, SEARCH, **{**given, "scales": None})
+
+
+def test_the_null_is_repeated_with_the_runs_that_the_reading_had(monkeypatch):
+    monkeypatch.setattr(window_dimensions, "REPETITIONS", 8)
+    asked = []
+    whole = window_dimensions.measure_window
+
+    def spy(oracle, protocol, seed):
+        found = whole(oracle, protocol, seed)
+        asked.append((oracle.budget, seed, found[0].value))
+        return found
+
+    monkeypatch.setattr(window_dimensions, "measure_window", spy)
+    given = {"n_steps": 60, "budget": 2000, "seeds": [0], **WINDOW}
+    found = compare(ROUGH, SMOOTH, SEARCH, **given)
+    first = found.readings[0][0]
+    # Of the reading itself nothing is seen here: it has the function under its own name.
+    null, *repeated = asked[:9]
+    assert null[0] == 20_000 and {budget for budget, *_ in repeated} == {first.repeated.n_runs}
+    assert first.repeated.n_runs == 2000 - first.window.n_runs - checked_runs(2000)
+    assert len({seed for _, seed, _ in asked[:9]}) == 9
+    values = [value for *_, value in repeated]
+    np.testing.assert_array_equal(first.repeated.values, values)
+    finite = [value for value in values if math.isfinite(value)]
+    arm = found.arms[0]
+    assert (arm.null_values, arm.null_repetitions) == (len(finite), 8) and len(finite) >= 2
+    assert arm.null_at_budget.value == pytest.approx(np.mean(finite))
+    assert arm.null_spread == pytest.approx(np.std(finite, ddof=1))
+
+
+def test_a_null_without_values_leaves_no_excess():
+    empty = window_dimensions.RepeatedNull((math.nan, math.nan), 300)
+    assert math.isnan(empty.mean) and math.isnan(empty.spread) and empty.n_values == 0
+    rows = [tuple(dataclasses.replace(r, repeated=empty) for r in row) for row in known().readings]
+    protocol = Protocol(SEARCH, 60, 8000, make_window_rule("rays:1"))
+    arm = (found := summarise(rows, (ROUGH, SMOOTH), protocol)).arms[0]
+    assert not arm.excess.has_value and arm.asymptotic_excess.has_value
+    assert (arm.null_values, arm.null_repetitions) == (0, 6)
+    assert any("has a value in 0 of 6 repetitions only" in flag for flag in found.flags)
+
+
+def test_the_loss_of_converged_runs_is_that_of_the_pilot_grid():
+    reading = known().readings[0][0]
+    side = round(reading.n_pilot**0.5)
+    nodes = np.indices((side, side)).reshape(2, -1).T / (side - 1)
+    columns = {a.name: a.values(u) for a, u in zip(reading.window.axes, nodes.T, strict=True)}
+    outcomes = evaluate(ROUGH.make(reading.seed), columns, n_steps=60)
+    expected = np.median(outcomes.final_loss[outcomes.labels])
+    assert reading.converged_loss == expected > 0
+    medians = [row[0].converged_loss for row in known().readings]
+    assert known().arms[0].converged_loss == np.median(medians)
+
+
+def test_why_there_is_no_mean_is_said_for_each():
+    rows, arms = known().readings, (ROUGH, SMOOTH)
+    protocol = Protocol(SEARCH, 60, 8000, make_window_rule("rays:1"))
+    missing = Estimate.missing("pairs", 9, ("none",))
+
+    def without(reading):
+        return dataclasses.replace(reading, estimate=missing)
+
+    one = summarise([rows[0], (without(rows[1][0]), rows[1][1])], arms, protocol)
+    for mean in (one.difference, one.shared):
+        assert mean.flags[0] == "only 1 pair is complete, and an interval needs at least 2"
+    deep = dataclasses.replace(rows[1][0].estimate, window=(1e-6, 1e-5))
+    apart = summarise(
+        [rows[0], (dataclasses.replace(rows[1][0], estimate=deep), rows[1][1])], arms, protocol
+    )
+    assert apart.difference.has_value
+    assert apart.shared.flags[0].startswith("the fits of all complete pairs share fewer than 3")
+    level = Axis("skip", 0.0, 1.0, 2)
+    ends = [Arm("a", rabbit, {"skip": 1.0}), Arm("b", rabbit, {"skip": 0.0})]
+    trend = summarise([rows[0]], ends, protocol, level=level).trend
+    assert trend.flags[0].startswith("only 1 seed has a value at every level")
+    none = summarise([tuple(map(without, row)) for row in rows], arms, protocol)
+    assert none.arms[0].dimension.flags == ("no seed has a value",)
+
+
+WINDOW = {"window": "rays:0.2:1@0.01,0.01"}
+
+
 def test_seeds_without_a_value_are_counted_and_leave_no_difference():
     nothing = Arm("still", rabbit, {"still": 1.0})  # observed as zero, wherever it is
     found = compare(ROUGH, nothing, SEARCH, seeds=2, n_steps=20, budget=600, **WINDOW)
     assert math.isnan(found.difference.value) and math.isnan(float(found))
-    assert "only 0 of what is averaged" in found.flags[0]
+    assert found.flags[0] == "no pair is complete, and an interval needs at least 2"
     assert any("2 of 2 seeds of still have no value" in flag for flag in found.flags)
     assert [arm.n_missing for arm in found.arms][1] == 2
     for row in found.readings:
@@ -166,9 +291,6 @@ def test_seeds_without_a_value_are_counted_and_leave_no_difference():
         assert math.isnan(row[1].null.value) and row[1].n_pilot == 0
     assert not found.power.measured and found.power.pairs == 20
     json.dumps(jsonable(found), allow_nan=False)
-
-
-WINDOW = {"window": "rays:0.2:1@0.01,0.01"}
 
 
 def test_a_window_too_fine_for_its_type_is_a_missing_value():
@@ -271,6 +393,11 @@ def test_the_default_search_is_chosen_by_the_network():
         ({"a": lambda seed: 3}, "made a int of a seed"),
         ({"a": "resnet9"}, "depths are 6n"),
         ({"hparams": {"beta": 1.0}}, "unknown hyperparameter 'beta'"),
+        ({"scales": (0.03, 0.06)}, "room for 2 distances"),
+        ({"scales": (0.06, 0.01)}, "is no range of distances"),
+        ({"scales": (1e-15, 0.06)}, "beyond the precision"),
+        ({"scales": (1e-5, 0.06), "dtype": "float32"}, "beyond the precision"),
+        ({"scales": (1e-3, 0.06), "method": "transects"}, "is a range for pairs"),
     ],
 )
 def test_what_does_not_fit_is_refused(change, words):
