@@ -14,33 +14,22 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from typing import final
 
-import numpy as np
-
 from dynfrac.analysis.estimates import Curve, Estimate, interval_95
-from dynfrac.boundaries.lifetimes import FEWEST
 from dynfrac.boundaries.pressures import topological_entropy
 from dynfrac.boundaries.saddles import SaddleRates
+from dynfrac.boundaries.stretch_extremes import fastest_stretch, slowest_stretch
 
 TRANSVERSALITY = (
     "holds if the window is in general position to the stable directions of the saddle, which is "
     "not checked"
 )
-SAMPLED_MINIMUM = (
-    "the slowest rate is a sampled minimum, which reads too high: the bound can be too low"
+_AT_MOST = "void: neighbours separate at {:.3g} nats per step at most, not at all"
+_SOMEWHERE = (
+    "void: neighbours separate at {:.3g} nats per step somewhere on the saddle, and at no positive "
+    "rate everywhere; take the rate over more steps"
 )
-SAMPLED_MAXIMUM = (
-    "the fastest rate is a sampled maximum, which reads too low: a ceiling made of it can be too "
-    "low, a floor too high"
-)
-
-_GUARD = 4
-"""Steps that a run has yet to stay undecided: it is then within exp(-4 l) of the saddle."""
-_LONGEST = 24
-_HITS = 10
-"""Stretches that are expected in the piece with the extreme rate."""
 
 
 @final
@@ -103,13 +92,7 @@ def entropy_ceiling(
     """
     h, l_u = _as_estimate(entropy, "entropy"), _as_estimate(slowest, "slowest")
     flags = (TRANSVERSALITY,) if n_axes > 1 else ()
-    if l_u.has_value and l_u.value <= 0:
-        reason = (
-            f"void: neighbours separate at {l_u.value:.3g} nats per step somewhere on the saddle, "
-            "and at no positive rate everywhere; take the rate over more steps"
-        )
-        return Estimate.missing("entropy ceiling", _runs(h, l_u), (reason, *flags))
-    return _bound("entropy ceiling", h, l_u, n_axes - 1, 1, n_axes, flags)
+    return _bound("entropy ceiling", h, l_u, n_axes - 1, 1, n_axes, _SOMEWHERE, flags)
 
 
 def two_rate_ceiling(
@@ -154,6 +137,7 @@ def two_rate_ceiling(
         if part.value <= 0:
             reason = f"void: a rate of {part.value:.3g} nats per step is not positive"
             return Estimate.missing("two-rate ceiling", n_runs, (reason, *flags))
+    flags += _errors_in_doubt(h, *parts)
     inverse = sum(1 / part.value for part in parts)
     value = h.value * inverse
     errors = [_error(part) * h.value / part.value**2 for part in parts]
@@ -199,10 +183,7 @@ def escape_ceiling(
     R. Shafikov, C. Wolf, "Stable sets, hyperbolicity and dimension", arXiv:math/0306282.
     """
     kappa, s = _as_estimate(escape_rate, "escape_rate"), _as_estimate(fastest, "fastest")
-    if s.has_value and s.value <= 0:
-        reason = f"void: neighbours separate at {s.value:.3g} nats per step at most, not at all"
-        return Estimate.missing("escape ceiling", _runs(kappa, s), (reason,))
-    return _bound("escape ceiling", kappa, s, n_axes, -1, n_axes, ())
+    return _bound("escape ceiling", kappa, s, n_axes, -1, n_axes, _AT_MOST)
 
 
 def entropy_floor(
@@ -236,49 +217,7 @@ def entropy_floor(
     """
     h, s = _as_estimate(entropy, "entropy"), _as_estimate(fastest, "fastest")
     flags = (TRANSVERSALITY,) if n_axes > 1 else ()
-    if s.has_value and s.value <= 0:
-        reason = f"void: neighbours separate at {s.value:.3g} nats per step at most, not at all"
-        return Estimate.missing("entropy floor", _runs(h, s), (reason, *flags))
-    return _bound("entropy floor", h, s, n_axes - 1, 1, n_axes, flags)
-
-
-def slowest_stretch(rates: SaddleRates) -> Estimate:
-    """Slowest rate at which neighbours separate on the saddle, l_u, from undecided runs.
-
-    Parameters
-    ----------
-    rates : SaddleRates
-
-    Returns
-    -------
-    Estimate
-        The largest l_u(n) over the numbers of steps n for which there are enough runs, in nats per
-        step; `curve` is l_u(n), the minimum over all stretches of n steps of the mean log-stretch.
-        Without error bars, and flagged as a sampled minimum.
-
-    Notes
-    -----
-    l_u(n) approaches the uniform rate from below. Only stretches count whose run stays undecided
-    for four steps more, and so is next to the saddle.
-    """
-    return _extreme(rates, "slowest stretch", np.min, max, SAMPLED_MINIMUM)
-
-
-def fastest_stretch(rates: SaddleRates) -> Estimate:
-    """Fastest rate at which neighbours separate on the saddle, s, from undecided runs.
-
-    Parameters
-    ----------
-    rates : SaddleRates
-
-    Returns
-    -------
-    Estimate
-        The smallest s(n) over the numbers of steps n for which there are enough runs, in nats per
-        step; `curve` is s(n), the maximum over all stretches of n steps of the mean log-stretch.
-        Without error bars, and flagged as a sampled maximum.
-    """
-    return _extreme(rates, "fastest stretch", np.max, min, SAMPLED_MAXIMUM)
+    return _bound("entropy floor", h, s, n_axes - 1, 1, n_axes, _AT_MOST, flags)
 
 
 def boundary_bounds(
@@ -309,48 +248,6 @@ def boundary_bounds(
     )
 
 
-def _extreme(
-    rates: SaddleRates,
-    method: str,
-    over_runs: Callable[[np.ndarray], float],
-    over_steps: Callable[[list[float]], float],
-    doubt: str,
-) -> Estimate:
-    lifetimes = rates.lifetimes
-    n_runs = len(lifetimes)
-    if not rates.exponent.has_value:
-        return Estimate.missing(method, n_runs, rates.exponent.flags)
-    numbers, values = [], []
-    # The last steps of a flight are not those of the saddle.
-    guard = _GUARD + rates.flight
-    for n in range(1, _LONGEST + 1):
-        stretches = []
-        for start in range(rates.settled, lifetimes.horizon - n - guard):
-            alive = lifetimes.ends > start + n + guard
-            if not alive.any():
-                break
-            with np.errstate(invalid="ignore"):
-                pushed = lifetimes.logs[alive, start + n] - lifetimes.logs[alive, start]
-            stretches.append(pushed[np.isfinite(pushed)])
-        n_stretches = sum(map(len, stretches))
-        if n_stretches < FEWEST:
-            break
-        total = float(over_runs(np.concatenate(stretches)))
-        # The piece that stretches by this much is exp(-total) across: the sample has to hit it.
-        if numbers and n_stretches * math.exp(-total) < _HITS:
-            break
-        numbers.append(n)
-        values.append(total / n)
-    if not numbers:
-        reason = "no run stays undecided for five steps more; pass more runs"
-        return Estimate.missing(method, n_runs, (reason,))
-    curve = Curve(np.array(numbers), np.array(values), np.full(len(values), math.nan))
-    value = float(over_steps(values))
-    window = (float(numbers[0]), float(numbers[-1]))
-    nan = math.nan
-    return Estimate(value, nan, nan, nan, method, n_runs, window, curve, (doubt,))
-
-
 def _as_estimate(value: float | Estimate, name: str) -> Estimate:
     if isinstance(value, Estimate):
         return value
@@ -370,8 +267,16 @@ def _flags_of(*estimates: Estimate) -> tuple[str, ...]:
 
 
 def _error(estimate: Estimate) -> float:
-    """Return the standard error; 0 for a sampled extreme, which has none and says so in a flag."""
+    """Return the standard error; 0 for a sampled extreme, which has none."""
     return estimate.stderr if math.isfinite(estimate.stderr) else 0.0
+
+
+def _errors_in_doubt(*estimates: Estimate) -> tuple[str, ...]:
+    """Say that the interval leaves something out, if it does."""
+    without = [estimate.method for estimate in estimates if not math.isfinite(estimate.stderr)]
+    if not without:
+        return ()
+    return (f"the interval is too short: the error of {' and '.join(without)} is not known",)
 
 
 def _bound(
@@ -381,12 +286,20 @@ def _bound(
     start: float,
     sign: int,
     n_axes: int,
-    flags: tuple[str, ...],
+    void: str,
+    flags: tuple[str, ...] = (),
 ) -> Estimate:
-    """Return start + sign above / below within [n_axes - 1, n_axes], with the errors there are."""
+    """Return start + sign above / below within [n_axes - 1, n_axes], with the errors there are.
+
+    If neighbours do not separate there is none, and `void` says so with their rate put in.
+    """
+    if below.has_value and below.value <= 0:
+        reason = void.format(below.value)
+        return Estimate.missing(method, _runs(above, below), (reason, *flags))
     flags += _flags_of(above, below)
     if not (above.has_value and below.has_value):
         return Estimate.missing(method, _runs(above, below), flags)
+    flags += _errors_in_doubt(above, below)
     ratio = above.value / below.value
     errors = _error(above) / below.value, ratio * _error(below) / below.value
     stderr = math.hypot(*errors)

@@ -1,5 +1,6 @@
 """Bounds from rates that are given and from rates that are sampled."""
 
+import dataclasses
 import math
 
 import pytest
@@ -10,11 +11,10 @@ from dynfrac.boundaries.bounds import (
     entropy_ceiling,
     entropy_floor,
     escape_ceiling,
-    fastest_stretch,
-    slowest_stretch,
     two_rate_ceiling,
 )
 from dynfrac.boundaries.saddles import saddle_rates
+from dynfrac.boundaries.stretch_extremes import fastest_stretch, slowest_stretch
 from dynfrac.orbits.axes import Axis
 from dynfrac.systems.catalogue import make_map
 
@@ -43,6 +43,19 @@ def test_flags_are_inherited_and_transversality_is_one():
     assert {"one", "two"} < set(ceiling.flags)
     assert any("general position" in flag for flag in ceiling.flags)
     assert not entropy_ceiling(0.5, 1.0).flags  # a repeller needs no hypothesis
+
+
+def test_an_interval_without_the_error_of_a_rate_is_called_too_short():
+    extreme = dataclasses.replace(rate(1.0, 0.1), stderr=math.nan, method="fastest stretch")
+    for bound in (
+        escape_ceiling(rate(0.4, 0.03), extreme),
+        entropy_floor(rate(0.4, 0.03), extreme),
+        entropy_ceiling(rate(0.4, 0.03), extreme),
+        two_rate_ceiling(rate(0.4, 0.03), 2.0, extreme),
+    ):
+        assert "too short: the error of fastest stretch is not known" in bound.flags[-1]
+        assert math.isfinite(bound.stderr)
+    assert not escape_ceiling(rate(0.4, 0.03), rate(1.0, 0.1)).flags
 
 
 def test_void_bounds_say_so():
