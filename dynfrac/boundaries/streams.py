@@ -20,6 +20,8 @@ TRANSECTS = 5
 TRANSECTS_BOOTSTRAP = 6
 SADDLE = 7
 SADDLE_BOOTSTRAP = 8
+CHECKED_LABELS = 9
+"""Which labels of a comparison are asked again after twice the steps."""
 
 
 def make_stream(seed: int, use: int) -> np.random.Generator:

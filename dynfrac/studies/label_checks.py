@@ -16,6 +16,7 @@ from dynfrac.analysis.estimates import Estimate
 from dynfrac.boundaries.diagnostics import NOISY, points_near, share_estimate, ulp_flips
 from dynfrac.boundaries.oracles import Oracle
 from dynfrac.boundaries.pairs import Pairs
+from dynfrac.boundaries.streams import CHECKED_LABELS, make_stream
 
 POINTS = 150
 """Runs of a reading that check labels, half of them for each question."""
@@ -104,7 +105,7 @@ def check_labels(
     if isinstance(doubled, str):
         steps = Estimate.missing("twice the steps", 0, (doubled,))
         return LabelChecks(rounding, steps, nudged.used)
-    rng = np.random.default_rng([seed, 3])
+    rng = make_stream(seed, CHECKED_LABELS)
     chosen = rng.permutation(len(near.labels))[: doubled.budget]
     labels = doubled(near.positions[chosen])
     n_changed = int(np.sum(labels != near.labels[chosen]))

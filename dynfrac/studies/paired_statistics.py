@@ -15,7 +15,7 @@ from typing import final
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, stats
+from scipy import stats
 
 EFFECT = 0.1
 """The difference of dimensions that the power statement is about."""
@@ -29,6 +29,7 @@ _EXACT = 14
 """Most pairs whose 2^n sign changes are all tried."""
 _LARGEST_RATIO = 50.0
 """Two pairs see a difference of 11.5 times the spread."""
+_PRECISION = 1e-6
 _SHARES = (np.arange(2000) + 0.5) / 2000
 """Quantiles that stand for a distribution."""
 _ALIKE = 1000
@@ -258,7 +259,11 @@ def _power(n: int, ratio: float) -> float:
 
 def _detectable(n: int) -> float:
     """Return the mean over the spread that n pairs would see."""
-    return float(optimize.brentq(lambda ratio: _power(n, ratio) - POWER, 0.0, _LARGEST_RATIO))
+    low, high = 0.0, _LARGEST_RATIO
+    while high - low > _PRECISION:
+        middle = (low + high) / 2
+        low, high = (middle, high) if _power(n, middle) < POWER else (low, middle)
+    return high
 
 
 def _pairs(spread: float, effect: float) -> int:
