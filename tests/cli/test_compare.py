@@ -41,6 +41,12 @@ def fixed():
 """
 
 
+@pytest.fixture(autouse=True)
+def few_repetitions(monkeypatch):
+    """The null is repeated twice and not eight times: most of these tests ask something else."""
+    monkeypatch.setattr("dynfrac.studies.window_dimensions.REPETITIONS", 2)
+
+
 def record(capsys, *arguments):
     """Run with --json; return the exit status and the one object on standard output."""
     status = main(["compare", *arguments, "--json"])
@@ -100,7 +106,39 @@ def test_what_is_printed(capsys, kept):
     for words in ("windows rays:1, 25 steps, rule published", "smooth null", "power: "):
         assert words in out
     assert "difference" in out and "no value" in out
+    for words in (
+        "null at this budget",
+        "of 4",
+        "last bit",
+        "twice the steps",
+        "loss of converged",
+    ):
+        assert words in out
     assert len([line for line in out.splitlines() if line.lstrip().startswith(("0 ", "1 "))]) == 2
+
+
+def test_a_range_of_scales_is_that_of_the_record(capsys, monkeypatch):
+    asked = {}
+
+    def fake(*arms, **options):
+        asked.update(options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dynfrac.cli.cmd_compare.compare", fake)
+    for text in ("2^-8:2^-4", "0.00390625:0.0625", "2^-8:0.0625"):
+        assert main(["compare", *NETS, *QUICK, "--scales", text]) == 130
+        assert asked["scales"] == (2.0**-8, 2.0**-4)
+    capsys.readouterr()
+    for text, words in (
+        ("2^-8", "--scales 2^-8 is not understood"),
+        ("a:b", "--scales a:b is not understood"),
+        ("0.1:0.2:0.3", "is not understood"),
+    ):
+        assert main(["compare", *NETS, *QUICK, "--scales", text]) == 2
+        assert words in capsys.readouterr().err
+    monkeypatch.undo()
+    assert main(["compare", *NETS, *QUICK, "--scales", "0.03:0.06"]) == 2
+    assert "has room for 2 distances" in capsys.readouterr().err
 
 
 def test_levels(capsys):

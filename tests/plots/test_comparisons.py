@@ -130,6 +130,24 @@ def test_the_page_is_whole_and_needs_nothing_beside_it(found):
     assert len(root.findall(".//tbody")[0].findall("tr")) == len(found.readings)
 
 
+def test_the_page_tells_of_the_null_at_this_budget_and_of_the_runs():
+    page = comparison_report(FOUND)
+    arm = FOUND.arms[0]
+    assert arm.null_at_budget.value == pytest.approx(1.15)
+    cells = re.findall("<td>([^<]*)</td>", page)
+    for cell in ("1.150 (0.000)", "0.0707", "in 8 of 12", "2.5%", "0.0%", "1.75"):
+        assert cell in cells
+
+
+def test_shared_scales_are_not_drawn_where_the_range_was_given():
+    given = dataclasses.replace(PROTOCOL, scales=(2**-9, 2**-5))
+    found = summarise(FOUND.readings, [Arm("a", lambda s: None), Arm("b", lambda s: None)], given)
+    ticks = comparison_figure(found).axes[1].get_xticklabels()
+    assert [tick.get_text() for tick in ticks] == ["pairs", "mean"]
+    assert len(comparison_figure(FOUND).axes[1].get_xticklabels()) == 3
+    assert "0.002 to 0.031 of the window (given)" in comparison_report(found)
+
+
 def test_readings_without_flags_have_no_star():
     flagged = dataclasses.replace(FOUND.readings[0][0].estimate, flags=("a doubt",))
     rows = list(FOUND.readings)
