@@ -29,6 +29,7 @@ from dynfrac.boundaries.box_populations import (
     thin_out,
 )
 from dynfrac.boundaries.oracles import Oracle
+from dynfrac.boundaries.streams import CASCADE, make_stream
 
 METHOD = "box cascade"
 N_REPLICATES = 8
@@ -114,7 +115,7 @@ def draw_cascade(
     each of eight replicates; then up to 16 octaves, as the precision of the hyperparameters allows;
     what is left makes populations larger.
     """
-    rng = np.random.default_rng(seed)
+    rng = make_stream(seed, CASCADE)
     plan = plan_cascade(oracle)
     if plan is None:
         return Cascade(np.empty(1), 0, np.empty((N_REPLICATES, 0)), 0, oracle.n_axes, oracle.used)

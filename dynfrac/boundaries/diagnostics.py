@@ -19,6 +19,7 @@ from dynfrac.analysis.estimates import Z95, Curve, Estimate, interval_95
 from dynfrac.analysis.scaling import slope_weights
 from dynfrac.boundaries.oracles import RESOLUTION, Asked, Oracle
 from dynfrac.boundaries.pairs import Pairs, Round
+from dynfrac.boundaries.streams import DOUBLING, make_stream
 from dynfrac.orbits.outcomes import Status
 
 ULP_POINTS = 4096
@@ -157,7 +158,7 @@ def double_steps(
     show, f(2T) = f(T) + mean change, and both are fitted over the same scales with the same
     weights. If no pair changes, the error is what one changed pair would do.
     """
-    rng = np.random.default_rng([seed, 2])
+    rng = make_stream(seed, DOUBLING)
     before, after, moved, weights = [], [], [], []
     total = sum((len(part.columns) + 1) * len(part.strata) for part in pairs.rounds)
     share = min(1.0, doubled.left / max(total, 1))

@@ -16,6 +16,7 @@ from dynfrac.analysis.estimates import Curve, Estimate, interval_95
 from dynfrac.analysis.scaling import fit_counts
 from dynfrac.boundaries.pair_plans import MAX_FRACTION, MIN_SCALES
 from dynfrac.boundaries.pairs import FEWEST_GIVEN, Pairs
+from dynfrac.boundaries.streams import PAIRS_BOOTSTRAP, make_stream
 
 METHOD = "stratified pairs"
 N_RESAMPLES = 400
@@ -53,7 +54,7 @@ def resample(pairs: Pairs, *, seed: int, n_resamples: int = N_RESAMPLES) -> np.n
     Every centre counts as often as a Poisson variable of mean 1 says, which resamples each stratum
     of each round by itself.
     """
-    rng = np.random.default_rng([seed, 1])  # a stream that drew no points
+    rng = make_stream(seed, PAIRS_BOOTSTRAP)
     n_scales = len(pairs.scales)
     hits, asked = np.zeros((2, n_resamples, 3, n_scales))
     for part in pairs.rounds:

@@ -22,6 +22,7 @@ import numpy as np
 from dynfrac.boundaries.oracles import Oracle
 from dynfrac.boundaries.pair_plans import SMALLEST_ROUND, first_plan, given_plan, next_plan
 from dynfrac.boundaries.pilots import pilot_zones
+from dynfrac.boundaries.streams import PAIRS, make_stream
 
 LARGEST = 2.0**-4
 """Largest distance, in units of the window."""
@@ -217,7 +218,7 @@ def draw_pairs(
     S. W. McDonald, C. Grebogi, E. Ott, J. A. Yorke, "Fractal basin boundaries", Physica D 17, 125
     (1985).
     """
-    rng = np.random.default_rng(seed)
+    rng = make_stream(seed, PAIRS)
     scales = _distances(oracle.finest) if window is None else distances_between(window)
     if scales[-1] < oracle.finest:
         raise ValueError(

@@ -37,6 +37,7 @@ from dynfrac.boundaries.lifetimes import (
 from dynfrac.boundaries.mid_life import flight_steps, read_mid_life
 from dynfrac.boundaries.oracles import check_map_window
 from dynfrac.boundaries.saddle_doubts import MANY_OPEN, decay_doubts
+from dynfrac.boundaries.streams import SADDLE, make_stream
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.criteria import AbstractRule
 from dynfrac.orbits.sensitivities import stretch_histories, window_directions
@@ -150,7 +151,7 @@ def saddle_rates(
             "more"
         )
     check_map_window(map_, axes, hparams)
-    rng = np.random.default_rng(seed)
+    rng = make_stream(seed, SADDLE)
     positions = rng.random((int(n_runs), len(axes)))
     units = rng.standard_normal(positions.shape)
     units /= np.linalg.norm(units, axis=1, keepdims=True)

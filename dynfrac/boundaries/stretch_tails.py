@@ -24,6 +24,7 @@ import numpy as np
 from dynfrac.analysis.estimates import Estimate, interval_95
 from dynfrac.boundaries.journals import Answers, Journal, answer_in_slices
 from dynfrac.boundaries.oracles import Oracle, run_pace
+from dynfrac.boundaries.streams import STRETCH_TAIL, make_stream
 from dynfrac.boundaries.tail_fits import LOW, TailFit, fit_tail
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.outcomes import Status
@@ -193,7 +194,7 @@ def draw_directions(
     hparams, directions : dicts of str to (n_runs,) array
         What `stretch_runs` takes.
     """
-    rng = np.random.default_rng(seed)
+    rng = make_stream(seed, STRETCH_TAIL)
     shape = n_runs, len(axes)
     positions, units = rng.random(shape), rng.standard_normal(shape)
     units /= np.linalg.norm(units, axis=1, keepdims=True)

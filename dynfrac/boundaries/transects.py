@@ -27,6 +27,7 @@ from dynfrac.analysis.estimates import Z95, Curve, Estimate, interval_95
 from dynfrac.analysis.scaling import fit_window, slope_weights
 from dynfrac.boundaries.oracles import Oracle
 from dynfrac.boundaries.pilots import pilot_zones
+from dynfrac.boundaries.streams import TRANSECTS, TRANSECTS_BOOTSTRAP, make_stream
 
 METHOD = "transects"
 LENGTH = 2.0**-4
@@ -122,7 +123,7 @@ def draw_transects(
     Transects
         Without segments if the budget or the precision of the hyperparameters pays for none.
     """
-    rng = np.random.default_rng(seed)
+    rng = make_stream(seed, TRANSECTS)
     report = on_progress or (lambda used: None)
     d = oracle.n_axes
     finest = math.floor(math.log2(LENGTH / oracle.finest))
@@ -313,7 +314,7 @@ def _count_changes(labels: np.ndarray) -> np.ndarray:
 
 def _resample(transects: Transects, seed: int) -> np.ndarray:
     """Return mean counts of resampled segments, (N_RESAMPLES, S)."""
-    rng = np.random.default_rng([seed, 1])  # a stream that chose no segments
+    rng = make_stream(seed, TRANSECTS_BOOTSTRAP)
     weights = rng.poisson(1.0, (N_RESAMPLES, len(transects.changes))).astype(float)
     return transects.counts(weights)
 

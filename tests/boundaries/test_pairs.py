@@ -143,7 +143,7 @@ def test_the_error_is_that_of_independent_pairs_where_they_are_independent():
 
 
 def test_resamples_are_those_of_all_weights_at_once_in_a_fraction_of_their_memory():
-    pairs = made(0.08 * 2.0 ** (-0.5 * np.arange(4)), 20_000)
+    pairs = made(0.08 * 2.0 ** (-0.5 * np.arange(4)), 40_000)
     pairs = dataclasses.replace(pairs, rounds=(*pairs.rounds, *made(np.full(4, 0.1), 700).rounds))
     rng = np.random.default_rng([3, 1])
     weights = [rng.poisson(1.0, (400, len(part.strata))) for part in pairs.rounds]
