@@ -72,14 +72,15 @@ class _Task:
     type=int,
     default=BUDGET,
     show_default=True,
-    help="Most runs in all, at least 500.",
+    help="Most runs in all, at least 500; a smooth boundary needs 2000 for a value.",
 )
 @click.option(
     "--method",
     type=click.Choice(METHODS),
     default="auto",
     show_default=True,
-    help="Pairs with stretch-tail as a second opinion on maps; or a method that pairs referee.",
+    help="auto: pairs, with stretch-tail as a second opinion on maps. pairs: without a second "
+    "opinion. Any other: refereed by pairs.",
 )
 @click.option(
     "--steps",
@@ -111,7 +112,7 @@ class _Task:
 @click.option(
     "--journal",
     type=click.Path(path_type=Path),
-    help="Keep every answer in this file; go on from it if it is there.",
+    help="Keep every answer in this file; the same command goes on from it, to the same numbers.",
 )
 @result_options
 def command(
@@ -146,7 +147,8 @@ def command(
     octaves of distance as the budget can buy. Beside it stand a second method, the dimension at
     every scale, the share of runs that were not decided, what doubling --steps does, and how many
     labels change with the last bit of the hyperparameters: a dimension means little without them.
-    Budgets below 8000 leave parts out, and the notes say which.
+    Budgets below 8000 leave parts out, and the notes say which. Below 2000 a smooth boundary often
+    has no value, and at 500 none.
 
     --journal keeps every answer. After Ctrl-C, a crash or a kill the same command goes on from
     there and prints what an uninterrupted one would have printed.

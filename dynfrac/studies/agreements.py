@@ -29,6 +29,8 @@ def weigh_methods(estimates: Mapping[str, Estimate], first: str) -> tuple[str, s
     """
     known = {name: reading for name, reading in estimates.items() if reading.has_value}
     if len(known) < 2:
+        if not known and len(estimates) == 1:
+            return f"{next(iter(estimates))} gave no value, and no other method was tried", first
         if not known:
             return "no method gave a value", first
         (name,) = known

@@ -92,7 +92,7 @@ def test_labels_that_never_change_have_no_dimension():
     report = report_dimension(lambda p: np.zeros(len(p), int), CUBE[:2], budget=3000)
     assert math.isnan(float(report)) and report.to_dict()["value"] is None
     assert "no boundary was met" in report.headline.flags[0]
-    assert report.agreement == "no method gave a value"
+    assert report.agreement == "pairs gave no value, and no other method was tried"
 
 
 def test_random_labels_fill_the_window_and_hang_on_the_last_bit():
