@@ -43,15 +43,17 @@ class SensitiveState(Node):
     inner : pytree
         State of the map inside.
     tangent : (dimension,) float array
-        v_t / exp(`largest`), in the coordinates of the map's phase space.
+        v_t / exp(`scale`), in the coordinates of the map's phase space.
+    scale : float scalar
+        At least 0; `largest`, unless the derivative has become far smaller since.
     largest : float scalar
-        The largest ln norm(v_t) so far, at least 0: what `tangent` is divided by.
+        The largest ln norm(v_t) so far, at least 0.
     mark : float scalar
         `largest` when it had last grown by 1 or more, a factor e of the derivative.
     grown_at : int scalar
         The state, counted from 0, at which that was.
     age : int scalar
-        Steps taken until state and tangent came to rest.
+        Steps taken until the state and its derivative came to rest.
     first : float scalar
         The first value that the rule watches.
     finite : bool scalar
@@ -63,6 +65,7 @@ class SensitiveState(Node):
 
     inner: Any
     tangent: jax.Array
+    scale: jax.Array
     largest: jax.Array
     mark: jax.Array
     grown_at: jax.Array
@@ -94,8 +97,10 @@ class Sensitive(AbstractMap):
     of the last of them whose derivative is finite, and ``"grown_at"``, the last of them by which
     the largest had grown by another factor e. The norm is Euclidean, over the whole phase space.
 
-    v_t is stored divided by exp(`largest`), so that neither a run that diverges nor one that
-    stretches for a very long time overflows.
+    v_t is stored divided by exp(`scale`), so that neither a run that diverges nor one that
+    stretches for a very long time overflows. When it has shrunk to the square root of the smallest
+    number (by 40 nats in float32) the scale follows it down: else it would be lost, and with it
+    what the hyperparameters go on adding.
 
     Step and derivative are one program, which rounds differently from the map's alone: a run next
     to a boundary may end on the other side of it than that of `dynfrac.evaluate`.
@@ -145,6 +150,7 @@ class Sensitive(AbstractMap):
         return SensitiveState(
             inner=space.join(vector, rest),
             tangent=tangent / jnp.maximum(length, 1),
+            scale=largest,
             largest=largest,
             mark=largest,
             grown_at=jnp.int32(0),
@@ -166,22 +172,26 @@ class Sensitive(AbstractMap):
         def advance(vector: jax.Array, places: dict[str, Any]) -> tuple[jax.Array, list[Any]]:
             return space.split(self.inner.step(space.join(vector, rest), {**point, **places}, t))
 
-        shrink = jnp.exp(-state.largest)
+        shrink = jnp.exp(-state.scale)
         shrunk = {name: (shrink * value).astype(value.dtype) for name, value in components.items()}
         moved, tangent, rest = jax.jvp(
             advance, (vector, places), (state.tangent, shrunk), has_aux=True
         )
         length, finite = _length(tangent)
         finite &= state.finite & jnp.all(jnp.isfinite(moved))
-        grown = state.largest + jnp.log(jnp.maximum(length, 1))
-        largest = jnp.where(finite, grown, state.largest).astype(state.largest.dtype)
+        lowered = jnp.minimum(state.scale, _room(length))
+        grown = state.scale + jnp.log(jnp.maximum(length, 1)) - lowered
+        scale = jnp.where(finite, grown, state.scale).astype(state.scale.dtype)
+        largest = jnp.maximum(state.largest, scale)
         another = largest >= state.mark + 1
-        turned = jnp.where(finite, tangent / jnp.maximum(length, 1), state.tangent)
+        rescaled = tangent / jnp.maximum(length, 1) * jnp.exp(lowered).astype(tangent.dtype)
+        turned = jnp.where(finite, rescaled, state.tangent)
         # A run that has come to rest stands still in every bit, so that it can be sealed.
-        moves = jnp.any(moved != vector) | jnp.any(turned != state.tangent)
+        moves = jnp.any(moved != vector) | jnp.any(turned != state.tangent) | (scale != state.scale)
         after = SensitiveState(
             inner=space.join(moved, rest),
             tangent=turned,
+            scale=scale,
             largest=largest,
             mark=jnp.where(another, largest, state.mark),
             grown_at=jnp.where(another, state.age + 1, state.grown_at),
@@ -202,7 +212,7 @@ class Sensitive(AbstractMap):
         inner = getattr(self.inner, "metrics", None)
         values = {} if inner is None else inner(state.inner, self._taken_apart(hparams)[0])
         # The tangent is no longer than 1, but for rounding.
-        final = state.largest + jnp.log(jnp.minimum(_length(state.tangent)[0], 1))
+        final = state.scale + jnp.log(jnp.minimum(_length(state.tangent)[0], 1))
         return {
             **values,
             LARGEST: state.largest,
@@ -234,3 +244,10 @@ def _length(tangent: jax.Array) -> tuple[jax.Array, jax.Array]:
     unit = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
     length = largest * jnp.sqrt(jnp.sum((tangent / unit) ** 2))
     return length, jnp.isfinite(length)
+
+
+def _room(length: jax.Array) -> jax.Array:
+    """Return the nats by which a tangent may be scaled up; 0 unless it is very small."""
+    limits = jnp.finfo(length.dtype)
+    small = length < float(limits.tiny) ** 0.5
+    return jnp.where(small, -jnp.log(jnp.maximum(length, limits.tiny)), 0).astype(length.dtype)

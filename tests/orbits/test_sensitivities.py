@@ -242,6 +242,37 @@ def test_derivatives_of_values_on_logarithmic_axes():
 
 
 @final
+class Doubling(AbstractMap):
+    """Two hundred steps of doubling modulo one, and then halving towards the place 2 h."""
+
+    @property
+    def defaults(self):
+        return {"h": 0.2}
+
+    def init(self, hparams):
+        return jnp.asarray(hparams["h"])
+
+    def step(self, state, hparams, t):
+        return jnp.where(t < 200, 2 * state % 1, state / 2 + hparams["h"])
+
+    def observe(self, state, hparams):
+        return state
+
+
+@pytest.mark.parametrize(("dtype", "error"), [("float32", 1e-4), ("float64", 1e-9)])
+def test_a_derivative_that_has_shrunk_by_more_than_the_range_of_numbers_is_not_lost(dtype, error):
+    # Up to 2^200, past the e^88 of float32, and down again to that of the place of rest.
+    run = stretch_runs(Doubling(), {"h": [0.2]}, {"h": [1.0]}, n_steps=450, dtype=dtype)
+    assert run.largest[0] == pytest.approx(200 * np.log(2), rel=error)
+    assert run.final[0] == pytest.approx(np.log(2), rel=error)
+    assert run.grown_at[0] == pytest.approx(200, abs=2)
+    # Between the two it is 2^(200 - k) + 2 - 2^(1 - k) after k halvings.
+    got = stretch_histories(Doubling(), {"h": [0.2]}, {"h": [1.0]}, n_steps=450, dtype=dtype)
+    k = np.arange(250.0)
+    expected = np.log(2.0 ** (200 - k) + 2 - 2 ** (1 - k))
+    np.testing.assert_allclose(got.logs[0, 200:], expected, atol=100 * error)
+
+
 class Spiral(AbstractMap):
     """A complex state with a clock, of which the derivative sees only the former."""
 
