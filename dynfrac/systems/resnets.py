@@ -17,6 +17,7 @@ from flax import struct
 from jax.typing import ArrayLike
 
 from dynfrac.systems.abstract import Hparams, unknown_name
+from dynfrac.systems.convolutions import Convolution
 from dynfrac.systems.models import AbstractModel
 
 STAGES = (16, 32, 64)
@@ -59,6 +60,12 @@ class ResNet(AbstractModel):
         Whether the dense head has a bias.
     in_channels : int
         Channels of the images.
+    looped : bool
+        Whether a CPU steps it inside a compiled loop, all lanes of a batch at once, with
+        convolutions as matrix products, rather than one step and one lane at a time with XLA's
+        convolutions. Small networks on small images are several times faster so, large ones
+        slower. Sums run in another order, and how runs are rounded then depends on the number of
+        lanes, as it does for perceptrons. Other devices ignore it.
 
     Notes
     -----
@@ -89,6 +96,7 @@ class ResNet(AbstractModel):
     shortcut: str = struct.field(pytree_node=False, default="padding")
     head_bias: bool = struct.field(pytree_node=False, default=True)
     in_channels: int = struct.field(pytree_node=False, default=1)
+    looped: bool = struct.field(pytree_node=False, default=False)
 
     @classmethod
     def create(
@@ -158,8 +166,8 @@ class ResNet(AbstractModel):
 
     @property
     def drive(self) -> str:
-        """``"host"``: XLA runs convolutions inside a loop some thirty times slower on a CPU."""
-        return "host"
+        """``"host"`` unless `looped`: a CPU runs XLA's convolutions many times slower in a loop."""
+        return "scan" if self.looped else "host"
 
     @property
     def preferred_dtype(self) -> str:
@@ -234,6 +242,7 @@ class ResNet(AbstractModel):
             self.shortcut,
             self.head_bias,
             running,
+            self.looped and jax.default_backend() == "cpu",
         )
 
 
@@ -243,7 +252,11 @@ def nearest_depth(depth: int) -> int:
 
 
 class _Network(nn.Module):
-    """The forward pass of `ResNet`."""
+    """The forward pass of `ResNet`.
+
+    With `products`, arrays are (channels, height, width, images) and convolutions matrix products,
+    else (images, height, width, channels) and XLA's own; the parameters are the same.
+    """
 
     n_blocks: int
     channels: tuple[int, ...]
@@ -252,10 +265,12 @@ class _Network(nn.Module):
     shortcut: str
     head_bias: bool
     running: bool
+    products: bool
 
     @nn.compact
     def __call__(self, images: jax.Array, skip: ArrayLike) -> jax.Array:
-        x = nn.relu(self._convolve(images, self.channels[0], 1, "stem"))
+        x = jnp.transpose(images, (3, 1, 2, 0)) if self.products else images
+        x = nn.relu(self._convolve(x, self.channels[0], 1, "stem"))
         for stage, channels in enumerate(self.channels, 1):
             for block in range(1, self.n_blocks + 1):
                 stride = 2 if stage > 1 and block == 1 else 1
@@ -265,27 +280,39 @@ class _Network(nn.Module):
                 if stride > 1 and self.shortcut == "projection":
                     past = self._convolve(x, channels, stride, f"{name}_shortcut", side=1)
                 else:
-                    past = _shortcut(x, channels, stride)
+                    past = _shortcut(x, channels, stride, self._axis)
                 x = nn.relu(y + skip * past)
         head = nn.Dense(self.n_classes, use_bias=self.head_bias, name="head")
-        return head(jnp.mean(x, axis=(1, 2)))
+        means = jnp.mean(x, axis=(1, 2))
+        return head(means.T if self.products else means)
+
+    @property
+    def _axis(self) -> int:
+        """That of the channels."""
+        return 0 if self.products else 3
 
     def _convolve(
         self, x: jax.Array, channels: int, stride: int, name: str, side: int = 3
     ) -> jax.Array:
         """Apply a convolution of side 3 or 1, then BatchNorm or a bias."""
-        x = nn.Conv(
-            channels,
-            (side, side),
-            strides=stride,
-            padding=side // 2,
-            use_bias=not self.batch_norm,
-            name=name,
-        )(x)
+        if self.products:
+            convolution = Convolution(channels, side, stride, not self.batch_norm, name=name)
+        else:
+            convolution = nn.Conv(
+                channels,
+                (side, side),
+                strides=stride,
+                padding=side // 2,
+                use_bias=not self.batch_norm,
+                name=name,
+            )
+        x = convolution(x)
         if not self.batch_norm:
             return x
         # The variance as a mean of squared deviations: the one-pass formula cancels in float32.
-        normalise = nn.BatchNorm(self.running, use_fast_variance=False, name=f"{name}_norm")
+        normalise = nn.BatchNorm(
+            self.running, axis=self._axis, use_fast_variance=False, name=f"{name}_norm"
+        )
         return normalise(x)
 
 
@@ -327,7 +354,8 @@ def _constant(path: Any, leaf: jax.ShapeDtypeStruct) -> jax.Array:
     return jnp.full(leaf.shape, float(path[-1].key in ("scale", "var")), jnp.float64)
 
 
-def _shortcut(x: jax.Array, channels: int, stride: int) -> jax.Array:
-    """Every `stride`-th pixel, with channels of zeros added at the end."""
-    missing = channels - x.shape[-1]
-    return jnp.pad(x[:, ::stride, ::stride, :], ((0, 0), (0, 0), (0, 0), (0, missing)))
+def _shortcut(x: jax.Array, channels: int, stride: int, axis: int) -> jax.Array:
+    """Every `stride`-th pixel, with channels of zeros added at the end of their axis."""
+    margins = [(0, 0)] * 4
+    margins[axis] = (0, channels - x.shape[axis])
+    return jnp.pad(x[:, ::stride, ::stride], margins)  # height and width in either layout
