@@ -1,4 +1,4 @@
-"""The outcome rules about the last value: whether a loss or an accuracy reached a level.
+"""The outcome rules about last values: whether a loss or an accuracy reached a level.
 
 In the formulas L_t is the t-th recorded value of what a rule watches, t = 0 .. n - 1.
 """
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import struct
 from jax.typing import ArrayLike
 
-from dynfrac.orbits.criteria import CEILING
+from dynfrac.orbits.criteria import CEILING, TAIL
 from dynfrac.orbits.records import AbstractRule, Ends
 from dynfrac.orbits.wording import (
     EXPONENT,
@@ -81,6 +81,70 @@ class ThresholdRule(AbstractRule):
 
     def judge(self, sums: Any, n_steps: ArrayLike) -> tuple[jax.Array, jax.Array]:
         """Converged at the last recorded loss."""
+        return _judge_level(sums)
+
+
+@final
+class TailMeanRule(AbstractRule):
+    """Converged if the mean of the last 20 losses is at most `limit`.
+
+    What `ThresholdRule` says of the last loss, of an average: the last step of a run that jumps
+    about does not decide by itself. Unlike in the published rule the level is absolute, so that
+    runs with different first losses are judged alike, and a network that guesses can be told from
+    one that has learnt.
+
+    A loss above 1e6, or one that is not finite, counts as 1e6. The measure is that of
+    `ThresholdRule`. A run is over the limit of divergence where a loss exceeds 1e6 times the first
+    one, as in the published rule.
+    """
+
+    limit: float = struct.field(pytree_node=False)
+    watch: str = struct.field(pytree_node=False, default="loss")
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense."""
+        refuse_unless(self.limit > 0, self, "a LIMIT > 0")
+        watch_a_loss(self)
+
+    @property
+    def name(self) -> str:
+        """``"tail-mean:LIMIT"``."""
+        return write_name("tail-mean", self.limit, self.watch)
+
+    @property
+    def description(self) -> str:
+        """The tail against the limit."""
+        many = watched_words(self)[1]
+        return f"the mean of the last {TAIL} {many} is at most {write_number(self.limit)}"
+
+    @property
+    def ends(self) -> Ends:
+        """Closeness on one side, time on the other."""
+        return Ends("came close", "stayed far", "fast", "slowly")
+
+    def exceeds(self, loss: jax.Array, first: jax.Array) -> jax.Array:
+        """Whether loss / first is above 1e6."""
+        return loss / first > CEILING
+
+    def start(self, n: int) -> Any:
+        """Return the running numbers of a level, and the sum of the tail."""
+        return {**_start_level(n), "tail": jnp.zeros(n)}
+
+    def update(
+        self, sums: Any, loss: jax.Array, first: jax.Array, t: ArrayLike, n_steps: ArrayLike
+    ) -> Any:
+        """Count the loss or add its closeness, and add it to the tail."""
+        value = jnp.where(jnp.isfinite(loss), jnp.minimum(loss, CEILING), CEILING)
+        tail = sums["tail"] + jnp.where(jnp.asarray(n_steps) - t <= TAIL, value, 0.0)
+        reached = tail <= self.limit * jnp.minimum(n_steps, TAIL)
+        close = jnp.where(value > self.limit, self.limit / value, 1.0)
+        close = jnp.where(jnp.isfinite(loss), close, 0.0)
+        # Misses are losses above the limit; that the tail is reached is known at the end alone.
+        level = _update_level(sums, value <= self.limit, close)
+        return {**level, "reached": reached, "tail": tail}
+
+    def judge(self, sums: Any, n_steps: ArrayLike) -> tuple[jax.Array, jax.Array]:
+        """Compare the mean of the tail with the limit."""
         return _judge_level(sums)
 
 

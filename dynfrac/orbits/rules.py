@@ -5,6 +5,7 @@ place of its usual quantity. Some examples::
 
     published                   the rule of the published pictures
     threshold:0.1@test_loss     the last test loss is at most 0.1
+    tail-mean:0.1               the mean of the last 20 losses is at most 0.1
     accuracy:0.9                the last accuracy on the test data is above 0.9
 
 The rules are in `dynfrac.orbits.criteria` (whole curves), `dynfrac.orbits.levels` (last values) and
@@ -21,6 +22,7 @@ from dynfrac.orbits.criteria import PublishedRule as PublishedRule
 from dynfrac.orbits.escapes import BoundedRule as BoundedRule
 from dynfrac.orbits.escapes import ParityRule as ParityRule
 from dynfrac.orbits.levels import AccuracyRule as AccuracyRule
+from dynfrac.orbits.levels import TailMeanRule as TailMeanRule
 from dynfrac.orbits.levels import ThresholdRule as ThresholdRule
 from dynfrac.orbits.records import AbstractRule as AbstractRule
 from dynfrac.orbits.records import Ends as Ends
@@ -47,6 +49,7 @@ _KINDS = {
     "bounded": _Kind(BoundedRule, "bounded[:LIMIT]", "limit", float, "a LIMIT > 0"),
     "parity": _Kind(ParityRule, "parity:LIMIT", "limit", float, "a LIMIT > 0"),
     "threshold": _Kind(ThresholdRule, "threshold:LIMIT", "limit", float, "a LIMIT > 0"),
+    "tail-mean": _Kind(TailMeanRule, "tail-mean:LIMIT", "limit", float, "a LIMIT > 0"),
     "accuracy": _Kind(AccuracyRule, "accuracy:P", "p", float, "a P between 0 and 1"),
 }
 
@@ -76,6 +79,8 @@ def make_rule(rule: str | AbstractRule | None) -> AbstractRule:
             The first loss above LIMIT is that of an even step. For open maps.
         ``threshold:LIMIT``
             The last loss is at most LIMIT.
+        ``tail-mean:LIMIT``
+            The mean of the last 20 losses is at most LIMIT.
         ``accuracy:P``
             The last accuracy is above P.
 

@@ -73,6 +73,18 @@ def threshold(losses, limit):
     return reached[-1], measure, losses / losses[0] > 1e6
 
 
+def tail_mean(losses, limit):
+    counted = np.where(np.isfinite(losses), np.minimum(losses, 1e6), 1e6)
+    reached = np.isfinite(losses) & (losses <= limit)
+    close = np.where(np.isfinite(losses), np.minimum(limit / counted, 1), 0)
+    converged = counted[-20:].mean() <= limit
+    return (
+        converged,
+        -1 - (~reached).sum() if converged else 1 + close.sum(),
+        losses / losses[0] > 1e6,
+    )
+
+
 def accuracy(values, p):
     reached = np.isfinite(values) & (values > p)
     close = np.where(np.isfinite(values), np.clip(values / p, 0, 1), 0)
@@ -90,6 +102,8 @@ FORMULAS = {
     "parity:30": lambda losses: parity(losses, 30.0),
     "threshold:0.1": lambda losses: threshold(losses, 0.1),
     "threshold:3": lambda losses: threshold(losses, 3.0),
+    "tail-mean:0.1": lambda losses: tail_mean(losses, 0.1),
+    "tail-mean:3": lambda losses: tail_mean(losses, 3.0),
     "accuracy:0.9": lambda values: accuracy(values, 0.9),
     "accuracy:0.5@train_accuracy": lambda values: accuracy(values, 0.5),
 }
@@ -301,6 +315,7 @@ def test_what_is_watched_is_part_of_the_rule():
         ("curve-mean@norm", "the mean of all norms is below the first norm"),
         ("threshold:0.1@test_loss", "the last test loss is at most 0.1"),
         ("threshold:0@lyapunov", "the last exponent is at most 0"),
+        ("tail-mean:0.1", "the mean of the last 20 losses is at most 0.1"),
         ("accuracy:0.9", "the last accuracy is above 0.9"),
         ("accuracy:0.9@train_accuracy", "the last train accuracy is above 0.9"),
     ],
@@ -357,6 +372,8 @@ def test_the_words_for_the_ends_follow_the_measure(name):
         ("parity:1@accuracy", "judges losses"),
         ("threshold", "write threshold:LIMIT with a LIMIT > 0"),
         ("threshold:0", "LIMIT > 0"),
+        ("tail-mean:0", "LIMIT > 0"),
+        ("tail-mean:1@accuracy", "judges losses"),
         ("accuracy", "write accuracy:P with a P between 0 and 1"),
         ("accuracy:90", "accuracy:0.9"),
         ("accuracy:1", "between 0 and 1"),
@@ -385,5 +402,6 @@ def test_the_list_of_rules_is_complete():
         "bounded[:LIMIT]",
         "parity:LIMIT",
         "threshold:LIMIT",
+        "tail-mean:LIMIT",
         "accuracy:P",
     ]
