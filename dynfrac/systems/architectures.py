@@ -98,6 +98,7 @@ def residual_network(
     batch_norm: bool = True,
     shortcut: str = "padding",
     head_bias: bool = True,
+    looped: bool = False,
 ) -> Any:
     """Build a residual network, or its plain twin, for images; arguments as in `ResNet`."""
     shape = _image_shape(data)
@@ -114,6 +115,7 @@ def residual_network(
         shortcut=shortcut,
         head_bias=head_bias,
         in_channels=shape[3],
+        looped=looped,
     )
 
 

@@ -109,6 +109,7 @@ class ResNet(AbstractModel):
         shortcut: str = "padding",
         head_bias: bool = True,
         in_channels: int = 1,
+        looped: bool = False,
     ) -> ResNet:
         """Build the network after checking its arguments.
 
@@ -123,6 +124,7 @@ class ResNet(AbstractModel):
         shortcut : {"padding", "projection"}
         head_bias : bool, default True
         in_channels : int, default 1
+        looped : bool, default False
 
         Raises
         ------
@@ -147,7 +149,9 @@ class ResNet(AbstractModel):
         if n_classes < 1:
             raise ValueError(f"n_classes={n_classes} must be at least 1")
         n_blocks = (depth - 2) // 6
-        return cls(n_blocks, channels, batch_norm, n_classes, shortcut, head_bias, in_channels)
+        return cls(
+            n_blocks, channels, batch_norm, n_classes, shortcut, head_bias, in_channels, looped
+        )
 
     @property
     def defaults(self) -> dict[str, float]:

@@ -121,7 +121,7 @@ def primitives(model, images):
 
 @pytest.mark.parametrize("looped", [True, False])
 def test_matrix_products_are_for_loops_only(looped):
-    model = ResNet.create(8, width=0.25).replace(looped=looped)
+    model = ResNet.create(8, width=0.25, looped=looped)
     assert model.drive == ("scan" if looped else "host")
     text = primitives(model, jnp.zeros((4, 7, 7, 1)))
     assert ("conv_general_dilated" in text) is not looped
@@ -129,7 +129,7 @@ def test_matrix_products_are_for_loops_only(looped):
 
 def test_other_devices_keep_their_convolution(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    text = primitives(ResNet.create(8, width=0.25).replace(looped=True), jnp.zeros((4, 7, 7, 1)))
+    text = primitives(ResNet.create(8, width=0.25, looped=True), jnp.zeros((4, 7, 7, 1)))
     assert "conv_general_dilated" in text
 
 
