@@ -7,6 +7,7 @@ goes on where it was; ``--minutes 20`` stops by itself.
 import argparse
 import functools
 import json
+import math
 import time
 import tomllib
 from pathlib import Path
@@ -20,10 +21,35 @@ from dynfrac.studies.arms import Arm, Protocol
 from dynfrac.studies.readings import seconds_per_run
 
 HERE = Path(__file__).parent
+NO_ANSWER = "no answer"
 
 
 class OutOfTime(Exception):
     """The minutes that were given are over."""
+
+
+def reading(found, config) -> str:
+    """Return what the rule of README.md, fixed beforehand, makes of a comparison.
+
+    The first line of the table that applies counts.
+    """
+    margin, n_seeds = config["margin"], len(found.readings)
+    if found.statistics.n_pairs < math.ceil(config["least_complete"] * n_seeds):
+        return f"{NO_ANSWER}: only {found.statistics.n_pairs} of {n_seeds} pairs are complete"
+    missing = [arm.n_missing for arm in (found.arms[0], found.arms[-1])]
+    if abs(missing[0] - missing[1]) > config["most_unequal"] * n_seeds:
+        return f"{NO_ANSWER}: {missing[0]} and {missing[1]} seeds of the arms have no value"
+    difference, equal = found.difference, found.equivalence
+    small = ", by less than the margin" if equal is not None and equal.equivalent else ""
+    if difference.ci_high < 0:
+        return f"supports the claim{small}, at this size"
+    if difference.ci_low > 0:
+        return f"contradicts the claim{small}, at this size"
+    if small:
+        return f"equal within the margin of {margin:g}"
+    if difference.ci_low > -margin:
+        return f"open; a shrinkage by {margin:g} or more is excluded"
+    return "open"
 
 
 def make(seed, name, arguments):
@@ -31,50 +57,63 @@ def make(seed, name, arguments):
     return make_architecture(name, seed=seed, **arguments)
 
 
-def main() -> None:
-    """Run, or go on with, all comparisons of a configuration."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--config", type=Path, default=HERE / "cpu.toml")
-    parser.add_argument("--out", type=Path, default=Path("skip_vs_plain"))
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long")
-    parser.add_argument("--only", help="name of the one comparison to run")
-    parser.add_argument("--seeds", help="FIRST:STOP in place of the configuration's")
-    parser.add_argument("--estimate", action="store_true", help="say how long it takes, and stop")
-    options = parser.parse_args()
-    config = tomllib.loads(options.config.read_text("utf-8"))
-    options.out.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + 60 * options.minutes
-    for entry in config["comparison"]:
-        if options.only in (None, entry["name"]):
-            try:
-                run(config, entry, options, deadline)
-            except OutOfTime:
-                print(f"{entry['name']}: stopped; the same command goes on", flush=True)
-                return
-
-
-def run(config, entry, options, deadline) -> None:
-    """Run one comparison and write its record, figure and page."""
+def choose(config, entry, seeds):
+    """Return the arms of a comparison, its search box, its seeds, and the keywords of `compare`."""
     arguments = {**config["arguments"], **entry.get("arguments", {})}
     arms = [
         Arm(entry[side], functools.partial(make, name=entry[side], arguments=arguments))
         for side in ("a", "b")
     ]
-    search = (Axis.parse(config["x"]), Axis.parse(config["y"]))
+    given = {**config, **entry}
+    search = (Axis.parse(given["x"]), Axis.parse(given["y"]))
     keywords = {
-        "n_steps": config["steps"],
-        "budget": config["budget"],
-        "seed": config["seed"],
-        "rule": config["rule"],
-        "lanes": config.get("lanes"),
+        "n_steps": given["steps"],
+        "budget": given["budget"],
+        "seed": given["seed"],
+        "rule": given["rule"],
+        "scales": tuple(given["scales"]),
+        "lanes": given.get("lanes"),
     }
-    seeds = config["seeds"]
-    if options.seeds:
-        seeds = range(*map(int, options.seeds.split(":")))
+    return arms, search, seeds or list(range(given["seeds"])), keywords
+
+
+def main() -> None:
+    """Run, or go on with, all comparisons of a configuration."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--config", type=Path, default=HERE / "cpu.toml")
+    parser.add_argument("--out", type=Path, default=Path("skip_vs_plain"))
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so long")
+    parser.add_argument("--only", help="name of the one comparison to run")
+    parser.add_argument("--seeds", help="FIRST:STOP in place of the configuration's")
+    parser.add_argument("--estimate", action="store_true", help="say how long it takes, and stop")
+    options = parser.parse_args()
+    config = tomllib.loads(options.config.read_text("utf-8"))
+    names = [entry["name"] for entry in config["comparison"]]
+    if options.only not in (None, *names):
+        parser.error(f"--only {options.only} is none of {', '.join(names)}")
+    try:
+        seeds = list(range(*map(int, options.seeds.split(":")))) if options.seeds else None
+    except ValueError:
+        parser.error(f"--seeds {options.seeds} is not FIRST:STOP, such as 0:10")
+    options.out.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + 60 * options.minutes
+    for entry in config["comparison"]:
+        if options.only in (None, entry["name"]):
+            try:
+                run(config, entry, seeds, options, deadline)
+            except OutOfTime:
+                print(f"{entry['name']}: stopped; the same command goes on", flush=True)
+                return
+
+
+def run(config, entry, seeds, options, deadline) -> None:
+    """Run one comparison and write its record, figure and page."""
+    arms, search, chosen, keywords = choose(config, entry, seeds)
+    window = {**config, **entry}["window"]
     if options.estimate:
-        protocol = Protocol(search, window=make_window_rule(config["window"]), **keywords)
+        protocol = Protocol(search, window=make_window_rule(window), **keywords)
         each = sum(seconds_per_run(arm, 0, protocol) for arm in arms) / 2
-        n_runs = 2 * (seeds if isinstance(seeds, int) else len(seeds)) * config["budget"]
+        n_runs = 2 * len(chosen) * keywords["budget"]
         print(
             f"{entry['name']}: {n_runs} runs at most, {each:.3g} s each, "
             f"{format_duration(each * n_runs)}"
@@ -93,20 +132,24 @@ def run(config, entry, options, deadline) -> None:
     found = compare(
         *arms,
         search,
-        seeds=seeds if isinstance(seeds, int) else list(seeds),
-        window=config["window"],
+        seeds=chosen,
+        window=window,
         margin=config["margin"],
         journal=options.out / entry["name"],
         on_progress=report,
         **keywords,
     )
-    stem = options.out / entry["name"]
-    record = json.dumps(jsonable(found), indent=2, allow_nan=False)
-    stem.with_suffix(".json").write_text(record + "\n", encoding="utf-8")
+    # A part of the seeds must not pass for the study.
+    part = f"-seeds-{options.seeds.replace(':', '-')}" if seeds else ""
+    stem = options.out / f"{entry['name']}{part}"
+    record = {"reading": reading(found, config), **jsonable(found)}
+    text = json.dumps(record, indent=2, allow_nan=False) + "\n"
+    stem.with_suffix(".json").write_text(text, encoding="utf-8")
     comparison_figure(found).savefig(stem.with_suffix(".png"), dpi=200)
     page = comparison_report(found, command=f"experiments/skip_vs_plain/run.py ({entry['name']})")
     stem.with_suffix(".html").write_text(page, encoding="utf-8")
-    print(f"{entry['name']}: {answer(found)}\n  power: {found.power.sentence}", flush=True)
+    print(f"{entry['name']}: {record['reading']}\n  {answer(found)}", flush=True)
+    print(f"  power: {found.power.sentence}", flush=True)
     for flag in found.flags:
         print(f"  note: {flag}", flush=True)
 
