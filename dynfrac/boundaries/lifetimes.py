@@ -169,14 +169,18 @@ def _cycling(losses: np.ndarray, ends: np.ndarray, horizon: int) -> np.ndarray:
     # As ranks among all losses before the decision: losses of runs that fly out are large.
     pool = np.sort(losses[np.arange(losses.shape[1]) < ends[:, None]])
     for period in range(1, MAX_PERIOD + 1):
-        apart = []
-        for back in range(max(period, 2)):
+        looks = range(max(period, 2))
+        # A life whose first half is too short to go round twice shows nothing of this period.
+        room = middle >= looks[-1] + period
+        rows, centre = long[room], middle[room]
+        apart = [np.full(len(rows), 0.0)]
+        for back in looks:
             here, there = (
-                np.searchsorted(pool, losses[long, middle - back - shift]) / len(pool)
+                np.searchsorted(pool, losses[rows, centre - back - shift]) / len(pool)
                 for shift in (0, period)
             )
             apart.append(abs(here - there))
-        shares[period] = np.mean(np.max(apart, axis=0) <= _SAME)
+        shares[period] = np.sum(np.max(apart, axis=0) <= _SAME) / len(long)
     # Who returns after one step does after two.
     shares[2:] -= np.maximum.accumulate(shares[1:-1])
     return np.maximum(shares, 0.0)

@@ -99,7 +99,8 @@ def stretch_tail(
     axes : sequence of Axis
         One to three. Distances are in units of the window, in decades on logarithmic axes.
     budget : int
-        Number of runs, at least 500. A run with its derivative costs about three plain ones.
+        Number of runs, at least 500. A run with its derivative costs one and a half to three
+        plain ones.
     seed : int, default 0
         Of the points and directions, both uniform.
     n_steps, hparams, rule, dtype, lanes
@@ -235,8 +236,8 @@ def _estimate(
         missing.append("no boundary was met: all runs have the same label")
     elif over < MIN_EXCEEDANCES:
         missing.append(
-            f"only {over} runs that escape are over the quantile 0.9 of their stretches; at least "
-            f"{MIN_EXCEEDANCES} are needed: raise the budget"
+            f"only {over} runs{' that escape' if open_ else ''} are over the quantile 0.9 of their "
+            f"stretches; at least {MIN_EXCEEDANCES} are needed: raise the budget"
         )
     elif not open_ and late > _MANY_STRETCHING:
         missing.append(

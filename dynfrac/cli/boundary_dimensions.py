@@ -115,7 +115,7 @@ def _print_shares(report: DimensionReport) -> None:
             rows.append((what, f"{100 * reading.value:.2f} %", interval))
 
     add("runs undecided at the end", report.undecided)
-    add("converged runs still stretching", report.still_stretching)
+    add("settled runs still stretching", report.still_stretching)
     doubling = report.doubling
     if doubling is not None:
         add("labels that change with twice the steps", doubling.changed)

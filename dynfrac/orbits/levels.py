@@ -102,8 +102,8 @@ class TailMeanRule(AbstractRule):
     watch: str = struct.field(pytree_node=False, default="loss")
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense."""
-        refuse_unless(self.limit > 0, self, "a LIMIT > 0")
+        """Refuse what makes no sense, and limits that a loss that is not finite would meet."""
+        refuse_unless(0 < self.limit < CEILING, self, "a LIMIT > 0 and below 1e6")
         watch_a_loss(self)
 
     @property

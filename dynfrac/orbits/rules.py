@@ -49,7 +49,9 @@ _KINDS = {
     "bounded": _Kind(BoundedRule, "bounded[:LIMIT]", "limit", float, "a LIMIT > 0"),
     "parity": _Kind(ParityRule, "parity:LIMIT", "limit", float, "a LIMIT > 0"),
     "threshold": _Kind(ThresholdRule, "threshold:LIMIT", "limit", float, "a LIMIT > 0"),
-    "tail-mean": _Kind(TailMeanRule, "tail-mean:LIMIT", "limit", float, "a LIMIT > 0"),
+    "tail-mean": _Kind(
+        TailMeanRule, "tail-mean:LIMIT", "limit", float, "a LIMIT > 0 and below 1e6"
+    ),
     "accuracy": _Kind(AccuracyRule, "accuracy:P", "p", float, "a P between 0 and 1"),
 }
 

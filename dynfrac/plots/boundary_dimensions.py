@@ -36,12 +36,14 @@ def boundary_dimension_figure(report: DimensionReport, *, title: str | None = No
     matplotlib.figure.Figure
         Not attached to any window; save it with `savefig`.
     """
-    several = len(report.estimates) > 1
+    curves = _has_curve(report)
+    # A lone method without a curve of pairs is drawn as one of several: else its value is not seen.
+    several = len(report.estimates) > 1 or (report.headline.has_value and not curves)
     figure = Figure(figsize=(9.0 if several else 6.2, 4.6), layout="constrained")
     widths = (1.9, 1) if several else (1,)
     grid = figure.add_gridspec(2, len(widths), width_ratios=widths, height_ratios=(1.25, 1))
-    pairs = report.estimates.get(PAIRS)
-    if pairs is not None and (pairs.curve.y > 0).any():
+    if curves:
+        pairs = report.estimates[PAIRS]
         above = figure.add_subplot(grid[0, 0] if len(report.local) else grid[:, 0])
         draw_fractions(above, pairs, len(report.axes))
         if len(report.local):
@@ -214,6 +216,12 @@ def draw_methods(axes: Axes, report: DimensionReport) -> Axes:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     return axes
+
+
+def _has_curve(report: DimensionReport) -> bool:
+    """Whether pairs were asked, and some of them disagreed."""
+    pairs = report.estimates.get(PAIRS)
+    return pairs is not None and bool((pairs.curve.y > 0).any())
 
 
 def _level(

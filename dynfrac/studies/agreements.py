@@ -43,10 +43,8 @@ def weigh_methods(estimates: Mapping[str, Estimate], first: str) -> tuple[str, s
     combined = math.hypot(left.stderr, right.stderr)
     if apart <= AGREE * combined:
         return f"the methods agree: {said}", first
-    return (
-        f"the methods disagree: {said} are {apart / combined:.1f} combined standard errors apart; "
-        "the pairs are reported"
-    ), PAIRS
+    far = f"{apart / combined:.1f} combined standard errors" if combined > 0 else "without an error"
+    return f"the methods disagree: {said} are {far} apart; the pairs are reported", PAIRS
 
 
 def _reading(name: str, estimate: Estimate) -> str:

@@ -191,7 +191,10 @@ def report_dimension(
     if method == STRETCH_TAIL and not isinstance(target, AbstractMap):
         raise ValueError(f"method={method!r} needs a map, whose runs it follows; use 'pairs'")
     if method == STRETCH_TAIL and every != 1:
-        raise ValueError(f"method={method!r} needs the loss of every step; leave out every")
+        raise ValueError(
+            f"method={method!r} needs the loss of every step, and every={every}; leave out "
+            "every, or epochs, and give the steps"
+        )
     study = DimensionStudy(
         target,
         tuple(axes),

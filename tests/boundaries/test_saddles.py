@@ -226,6 +226,18 @@ def test_survivors_of_a_chaotic_saddle_are_on_no_cycle():
     assert measure_lifetimes(*tent_histories(40_000)).cycling.max() < 0.3
 
 
+@pytest.mark.parametrize("period", [2, 3, 4])
+def test_short_lives_on_a_cycle_are_recognised(period):
+    rng = np.random.default_rng(period)
+    losses = np.where(np.arange(40) < 14, rng.random((4000, 40)), 5.0)
+    # A tenth lives longest, next to a cycle whose points lie far apart.
+    losses[:400, :15] = np.resize(np.linspace(0.1, 0.9, period), 15)
+    escapes = np.where(np.arange(4000) < 400, 15, 14)
+    logs = np.tile(0.7 * np.arange(40), (4000, 1))
+    cycling = measure_lifetimes(logs, losses, escapes).cycling
+    assert cycling.argmax() == period and cycling[period] > 0.9
+
+
 def test_an_escape_faster_than_the_stretching_has_no_dimension():
     rates = read_rates(lives_of(geometric(20_000, 0.5), 0.3))
     estimate = kantz_grassberger(rates)

@@ -373,6 +373,7 @@ def test_the_words_for_the_ends_follow_the_measure(name):
         ("threshold", "write threshold:LIMIT with a LIMIT > 0"),
         ("threshold:0", "LIMIT > 0"),
         ("tail-mean:0", "LIMIT > 0"),
+        ("tail-mean:1e6", "below 1e6"),
         ("tail-mean:1@accuracy", "judges losses"),
         ("accuracy", "write accuracy:P with a P between 0 and 1"),
         ("accuracy:90", "accuracy:0.9"),

@@ -57,6 +57,12 @@ def test_one_method_needs_no_panel_to_compare():
     assert figure.get_figwidth() < boundary_dimension_figure(two_methods()).get_figwidth()
 
 
+def test_the_value_of_a_method_without_pairs_is_drawn():
+    alone = dataclasses.replace(REPORT, estimates={"transects": OTHER}, headline=OTHER)
+    panels = boundary_dimension_figure(alone).axes
+    assert "1.300" in {text.get_text() for axes in panels for text in axes.texts}
+
+
 def test_a_method_without_a_value_says_so():
     missing = Estimate.missing("transects", 10, ["too few"])
     methods = boundary_dimension_figure(two_methods(missing)).axes[2]

@@ -5,7 +5,10 @@ import json
 import math
 import subprocess
 import sys
+from typing import final
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -16,6 +19,7 @@ from dynfrac.orbits.axes import Axis
 from dynfrac.studies.agreements import weigh_methods
 from dynfrac.studies.dimension_budgets import why_not_doubled
 from dynfrac.studies.dimension_reports import report_dimension
+from dynfrac.systems.abstract import AbstractMap
 from dynfrac.systems.catalogue import make_architecture, make_map
 
 RABBIT = {"c_re": -0.12256116687665361, "c_im": 0.74486176661974424}
@@ -322,3 +326,46 @@ def test_what_was_not_tried_is_not_said_to_have_failed():
     assert weigh_methods({"pairs": one}, "pairs")[0] == "no method but pairs was tried"
     both = {"pairs": one, "stretch-tail": none}
     assert "only pairs gave a value" in weigh_methods(both, "pairs")[0]
+    exact = {
+        name: dataclasses.replace(one, value=value, stderr=0.0)
+        for name, value in (("pairs", 1.0), ("transects", 1.5))
+    }
+    said, reported = weigh_methods(exact, "transects")
+    assert "without an error apart" in said and reported == "pairs"
+
+
+@final
+class OneWay(AbstractMap):
+    """A map that jax can differentiate backwards only."""
+
+    @property
+    def defaults(self):
+        return {"a": 0.3, "b": 0.1}
+
+    def init(self, hparams):
+        return jnp.array([0.0, hparams["b"]])
+
+    def step(self, state, hparams, t):
+        x, y = state
+        return jnp.array([squared(x) - squared(y) + hparams["a"], 2 * x * y])
+
+    def observe(self, state, hparams):
+        return jnp.hypot(*state)
+
+
+@jax.custom_vjp
+def squared(x):
+    return x * x
+
+
+squared.defvjp(lambda x: (x * x, x), lambda x, g: (2 * x * g,))
+
+
+def test_a_map_without_a_derivative_is_measured_by_pairs_alone():
+    axes = [Axis("a", -2.0, 0.6), Axis("b", -1.5, 1.5)]
+    settings = {"budget": 8000, "n_steps": 30, "rule": "bounded:100"}
+    report = report_dimension(OneWay(), axes, **settings)
+    assert report.has_value and set(report.estimates) == {"pairs"}
+    assert any("cannot carry a derivative" in flag for flag in report.flags)
+    with pytest.raises(ValueError, match=r"OneWay cannot carry a derivative .*'pairs'"):
+        report_dimension(OneWay(), axes, method="stretch-tail", **settings)
