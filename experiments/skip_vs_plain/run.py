@@ -57,6 +57,14 @@ def make(seed, name, arguments):
     return make_architecture(name, seed=seed, **arguments)
 
 
+def read_seeds(text) -> list[int]:
+    """Return the seeds FIRST, ..., STOP - 1 of ``FIRST:STOP``."""
+    first, stop = map(int, text.split(":"))
+    if not 0 <= first < stop:
+        raise ValueError(text)
+    return list(range(first, stop))
+
+
 def choose(config, entry, seeds):
     """Return the arms of a comparison, its search box, its seeds, and the keywords of `compare`."""
     arguments = {**config["arguments"], **entry.get("arguments", {})}
@@ -74,7 +82,7 @@ def choose(config, entry, seeds):
         "scales": tuple(given["scales"]),
         "lanes": given.get("lanes"),
     }
-    return arms, search, seeds or list(range(given["seeds"])), keywords
+    return arms, search, list(range(given["seeds"])) if seeds is None else seeds, keywords
 
 
 def main() -> None:
@@ -92,7 +100,7 @@ def main() -> None:
     if options.only not in (None, *names):
         parser.error(f"--only {options.only} is none of {', '.join(names)}")
     try:
-        seeds = list(range(*map(int, options.seeds.split(":")))) if options.seeds else None
+        seeds = None if options.seeds is None else read_seeds(options.seeds)
     except ValueError:
         parser.error(f"--seeds {options.seeds} is not FIRST:STOP, such as 0:10")
     options.out.mkdir(parents=True, exist_ok=True)
@@ -140,7 +148,7 @@ def run(config, entry, seeds, options, deadline) -> None:
         **keywords,
     )
     # A part of the seeds must not pass for the study.
-    part = f"-seeds-{options.seeds.replace(':', '-')}" if seeds else ""
+    part = "" if seeds is None else f"-seeds-{options.seeds.replace(':', '-')}"
     stem = options.out / f"{entry['name']}{part}"
     record = {"reading": reading(found, config), **jsonable(found)}
     text = json.dumps(record, indent=2, allow_nan=False) + "\n"

@@ -87,7 +87,16 @@ def test_configurations_say_what_compare_takes(file):
 
 def run(folder, *words):
     """Run the script as a reader would."""
-    command = [sys.executable, str(FOLDER / "run.py"), "--out", str(folder), *words]
+    # A mistyped option that is taken for a study must not run one.
+    command = [
+        sys.executable,
+        str(FOLDER / "run.py"),
+        "--minutes",
+        "2",
+        "--out",
+        str(folder),
+        *words,
+    ]
     environment = {**os.environ, "MPLBACKEND": "agg"}
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 
@@ -97,6 +106,8 @@ def run(folder, *words):
     [
         (("--only", "batchnrm"), "--only batchnrm is none of batchnorm, bare"),
         (("--seeds", "3"), "--seeds 3 is not FIRST:STOP"),
+        (("--seeds", "5:5"), "--seeds 5:5 is not FIRST:STOP"),
+        (("--seeds", "0:12:5"), "--seeds 0:12:5 is not FIRST:STOP"),
     ],
 )
 def test_mistyped_options_are_one_sentence(tmp_path, words, told):
