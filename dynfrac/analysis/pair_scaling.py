@@ -34,7 +34,6 @@ MIN_OCTAVES = 2.0
 MIN_SHARE = 0.5
 """Shortest window that the data may choose, as a share of all that can be fitted in octaves."""
 
-"""Half-width of a 95 % normal interval in standard deviations."""
 _FWHM = 2.354820
 """Full width at half maximum of a normal density in standard deviations."""
 _LARGE_DRIFT = 0.2

@@ -239,7 +239,7 @@ def fit_counts(
     weights = np.asarray(exposures, dtype=np.float64)
     counts = np.asarray(rates, dtype=np.float64) * weights
     total = counts.sum(axis=-1)
-    known = (counts > 0).sum(axis=-1) >= 2
+    known = ((counts > 0).sum(axis=-1) >= 2) & np.isfinite(total)
     with np.errstate(divide="ignore", invalid="ignore"):
         centre = (counts @ log_x / total)[..., None]
     u = log_x - np.where(known[..., None], centre, 0.0)

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from dynfrac.analysis.estimates import Estimate
 from dynfrac.boundaries.box_cascades import box_cascade
+from dynfrac.boundaries.budgets import check_budget, check_seed
 from dynfrac.boundaries.oracles import Labels, Oracle
 from dynfrac.boundaries.pair_fits import dimension_estimate
 from dynfrac.boundaries.pairs import draw_pairs
@@ -17,7 +18,6 @@ from dynfrac.orbits.criteria import AbstractRule
 from dynfrac.systems.abstract import AbstractMap, unknown_name
 
 PAIRS, STRETCH_TAIL = "pairs", "stretch-tail"
-LEAST_BUDGET = 500
 
 
 def stratified_pairs(
@@ -85,7 +85,7 @@ def boundary_dimension(
     Estimate
         Of pairs: `curve` is the fraction f that disagree against their distance, `window` the
         distances fitted, `n_runs` the labels used. Not-a-number, with the reason in `flags`, if no
-        boundary was met or too few pairs disagree. A boundary of isolated points is not met.
+        boundary was met or too few pairs disagree. Isolated points are not met, but on one axis.
 
     Raises
     ------
@@ -112,8 +112,7 @@ def boundary_dimension(
     """
     if method not in METHODS:
         raise unknown_name("method", method, METHODS)
-    if isinstance(budget, bool) or budget != int(budget) or budget < LEAST_BUDGET:
-        raise ValueError(f"budget={budget} is too small; pass a whole number of at least 500")
+    budget, seed = check_budget(budget), check_seed(seed)
     settings = {
         "n_steps": n_steps,
         "hparams": hparams,
@@ -122,11 +121,11 @@ def boundary_dimension(
         "lanes": lanes,
     }
     # What does not fit is said in the same words for all methods.
-    oracle = Oracle(target, axes, budget=int(budget), **settings)
+    oracle = Oracle(target, axes, budget=budget, **settings)
     if method == STRETCH_TAIL:
         if not isinstance(target, AbstractMap):
             raise ValueError(f"method={method!r} needs a map, whose runs it follows; use 'pairs'")
-        settings |= {"budget": int(budget), "seed": seed, "on_progress": on_progress}
+        settings |= {"budget": budget, "seed": seed, "on_progress": on_progress}
         return stretch_tail(target, axes, **settings).estimate
     route = ROUTES[PAIRS if method == "auto" else method]
     return route(oracle, seed=seed, on_progress=on_progress)

@@ -38,6 +38,9 @@ _MEASURED = 30
 _FEW = 60
 """Disagreeing pairs in all below which a fit is hardly one."""
 _FEWEST = 5
+_FEWEST_GIVEN = 3
+_WORTH_ASKING = 10
+"""Disagreeing pairs at every distance of a given range, below which its deep end is given up."""
 _STEEPEST, _FLATTEST = 1.5, 0.02
 
 
@@ -134,7 +137,7 @@ def next_plan(
         return Plan(plan.columns, 2 * plan.n_centres, *state)
     rates, alpha = _rates(found, asked, scales)
     if plan.given:
-        columns, target = np.arange(len(rates)), _affordable(rates, found, left)
+        columns, target = _affordable_given(rates, found, left)
     else:
         start = _first_useful(rates, asked, found, fractions, plan.first)
         columns, target = _choose_columns(rates, alpha, found, start, left)
@@ -200,6 +203,18 @@ def _choose_columns(
             options.append((few, -n * hits if few else error * doubt, stride, n, hits))
     _, _, stride, n, hits = min(options)
     return start + stride * np.arange(n), hits
+
+
+def _affordable_given(rates: np.ndarray, found: np.ndarray, left: int) -> tuple[np.ndarray, float]:
+    """Return the distances of a given range that can be measured, the largest first.
+
+    A range that is too deep for the budget is measured down to where it can be, not nowhere.
+    """
+    for depth in range(len(rates), 0, -1):
+        target = _affordable(rates[:depth], found[:depth], left)
+        if target >= _WORTH_ASKING or depth <= _FEWEST_GIVEN:
+            break
+    return np.arange(depth), target
 
 
 def _affordable(rates: np.ndarray, found: np.ndarray, left: int) -> float:

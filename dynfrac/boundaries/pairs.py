@@ -225,12 +225,12 @@ def draw_pairs(
             f"distances of {scales[-1]:.2g} of the window are beyond the precision of its "
             f"hyperparameters, {oracle.finest:.2g}; pass larger ones, or compute in float64"
         )
-    zones = pilot_zones(oracle, least=PILOT_NODES)
+    first = 1 if window is None and oracle.budget >= LARGE_BUDGET else 0
+    zones = pilot_zones(oracle, least=PILOT_NODES, reach=float(scales[first]))
     cells = [np.argwhere(zones == stratum) for stratum in range(3)]
     volumes = np.array([len(where) / zones.size for where in cells])
     rounds: list[Round] = []
     if window is None:
-        first = 1 if oracle.budget >= LARGE_BUDGET else 0
         plan = first_plan(len(scales), first, oracle.left)
     else:
         plan = given_plan(len(scales), oracle.left)

@@ -22,6 +22,7 @@ from typing import final
 import numpy as np
 
 from dynfrac.analysis.estimates import Estimate, interval_95
+from dynfrac.boundaries.budgets import check_budget, check_seed
 from dynfrac.boundaries.journals import Answers, Journal, answer_in_slices
 from dynfrac.boundaries.oracles import Oracle, run_pace
 from dynfrac.boundaries.streams import STRETCH_TAIL, make_stream
@@ -33,7 +34,6 @@ from dynfrac.orbits.sensitivities import Stretches, stretch_runs, window_directi
 from dynfrac.systems.abstract import AbstractMap
 
 METHOD = "stretch tail"
-LEAST_BUDGET = 500
 MIN_EXCEEDANCES = 60
 """Runs over the quantile 0.9 without which there is no value."""
 LACUNAR = 0.15
@@ -148,8 +148,7 @@ def stretch_tail(
     """
     if not isinstance(map_, AbstractMap):
         raise ValueError(f"map_={map_!r} has no derivative; pass a map, or use pairs for labels")
-    if isinstance(budget, bool) or budget != int(budget) or budget < LEAST_BUDGET:
-        raise ValueError(f"budget={budget} is too small; pass a whole number of at least 500")
+    budget, seed = check_budget(budget), check_seed(seed)
     settings = {"n_steps": n_steps, "rule": rule, "dtype": dtype, "lanes": lanes}
     # Refuses what does not fit.
     conditions = Oracle(map_, axes, budget=budget, hparams=hparams, **settings).conditions

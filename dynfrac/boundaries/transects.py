@@ -25,6 +25,7 @@ from scipy.special import stdtrit
 
 from dynfrac.analysis.estimates import Z95, Curve, Estimate, interval_95
 from dynfrac.analysis.scaling import fit_window, slope_weights
+from dynfrac.boundaries.budgets import LEAST_BUDGET
 from dynfrac.boundaries.oracles import Oracle
 from dynfrac.boundaries.pilots import pilot_zones
 from dynfrac.boundaries.streams import TRANSECTS, TRANSECTS_BOOTSTRAP, make_stream
@@ -38,7 +39,6 @@ N_SEGMENTS = {1: 64, 2: 300, 3: 300}
 """At least so many segments, by the number of axes, unless points would be fewer than `MIN_OCTAVES`
 says; a larger budget makes points denser. On one axis boundaries are rough, or single points."""
 MIN_OCTAVES = 6
-LEAST_BUDGET = 500
 N_RESAMPLES = 400
 MIN_HITS = 10
 """Label changes without which a spacing is not fitted."""
@@ -48,7 +48,7 @@ ALLOWANCE = 0.002
 """Least standard error: a few octaves do not know a dimension better."""
 
 _N_CANDIDATES = 2**16
-_FLAT = 0.05
+_NEARLY_FLAT = 0.1
 _BENT = 0.15
 _MIN_SCALES = 4
 
@@ -345,7 +345,7 @@ def _doubts(
     """Say what is doubtful about a fit."""
     flags = []
     base = transects.n_axes - 1
-    if 1 + slope < max(_FLAT, 2 * stderr):
+    if 1 + slope + 2 * stderr < _NEARLY_FLAT:
         flags.append(
             "labels change as often as the points allow at every spacing: they are riddled, "
             "chaotic or arithmetic noise at these scales, and the dimension says no more"

@@ -26,6 +26,7 @@ from dynfrac.studies.comparisons import (
     default_search,
 )
 from dynfrac.studies.readings import seconds_per_run
+from dynfrac.sweeps.fingerprints import fingerprint
 from dynfrac.systems.abstract import AbstractMap
 
 STEPS = 100
@@ -232,7 +233,12 @@ def command(
         else:
             assert second is not None
             found = compare(first, second, search, **options)
-    record = {"a": a, "b": b, **found.to_dict()}
+    made_with = {
+        "arguments": given,
+        "arguments_a": parse_pairs("--arg-a", own_a),
+        "arguments_b": parse_pairs("--arg-b", own_b),
+    }
+    record = {"a": a, "b": b, **made_with, **found.to_dict()}
     write_record(record, out)
     _draw(found, plot, report)
     if as_json:
@@ -286,11 +292,17 @@ def _check_twins(first: Arm, second: Arm, levels: Axis) -> None:
     alike = {k: v for k, v in one.defaults.items() if k != levels.name and v == v} == {
         k: v for k, v in other.defaults.items() if k != levels.name and v == v
     }
-    if not alike or ends != {levels.low, levels.high}:
+    # Networks of other depths or widths have the same hyperparameters.
+    if not alike or _made_of(one) != _made_of(other) or ends != {levels.low, levels.high}:
         raise ValueError(
             f"--axis {levels.name}={levels.low:g}:{levels.high:g} does not lead from "
             f"{second.name} to {first.name}; leave out {second.name}"
         )
+
+
+def _made_of(map_: AbstractMap) -> str:
+    """Return a hash of all of a map but the settings of its hyperparameters."""
+    return fingerprint(map_.replace(settings={}) if hasattr(map_, "settings") else map_)
 
 
 def _parse_seeds(text: str) -> tuple[int, ...]:

@@ -213,7 +213,10 @@ class Axis:
         f = np.asarray(fractions, float)
         if self.scale == "linear":
             return self.low * (1 - f) + self.high * f
-        return 10.0 ** (math.log10(self.low) * (1 - f) + math.log10(self.high) * f)
+        values = 10.0 ** (math.log10(self.low) * (1 - f) + math.log10(self.high) * f)
+        # The powers round, and an end that is also the end of what is allowed must not be passed.
+        inside = (f >= 0) & (f <= 1)
+        return np.where(inside, np.clip(values, self.low, self.high), values)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, final
 
-from dynfrac.boundaries.dimensions import LEAST_BUDGET, PAIRS, ROUTES
+from dynfrac.boundaries.budgets import LEAST_BUDGET
+from dynfrac.boundaries.dimensions import PAIRS, ROUTES
 from dynfrac.boundaries.pairs import distances_between
 from dynfrac.boundaries.windows import RayWindow
 from dynfrac.orbits.axes import Axis

@@ -10,8 +10,9 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, final
 
+from dynfrac.boundaries.budgets import LEAST_BUDGET
 from dynfrac.boundaries.diagnostics import ULP_POINTS
-from dynfrac.boundaries.dimensions import LEAST_BUDGET, PAIRS, STRETCH_TAIL
+from dynfrac.boundaries.dimensions import PAIRS, STRETCH_TAIL
 
 DOUBLING, LAST_BIT = "doubling", "last bit"
 """Parts that are no methods."""

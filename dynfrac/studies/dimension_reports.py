@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 from dynfrac.analysis.estimates import Curve, Estimate
+from dynfrac.boundaries.budgets import check_budget, check_seed
 from dynfrac.boundaries.diagnostics import Doubling
-from dynfrac.boundaries.dimensions import LEAST_BUDGET, METHODS, PAIRS, STRETCH_TAIL
+from dynfrac.boundaries.dimensions import METHODS, PAIRS, STRETCH_TAIL
 from dynfrac.boundaries.journals import Journal
 from dynfrac.boundaries.oracles import Labels
 from dynfrac.orbits.axes import Axis
@@ -184,8 +185,7 @@ def report_dimension(
     The dimension is that of the labels after `n_steps` steps in this window over the scales
     fitted; it depends on all three.
     """
-    if isinstance(budget, bool) or budget != int(budget) or budget < LEAST_BUDGET:
-        raise ValueError(f"budget={budget} is too small; pass a whole number of at least 500")
+    budget, seed = check_budget(budget), check_seed(seed)
     if method not in METHODS:
         raise unknown_name("method", method, METHODS)
     if method == STRETCH_TAIL and not isinstance(target, AbstractMap):
@@ -206,7 +206,7 @@ def report_dimension(
             "lanes": lanes,
         },
         every,
-        int(budget),
+        budget,
         seed,
         on_progress or (lambda used: None),
     )

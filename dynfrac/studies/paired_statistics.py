@@ -56,7 +56,8 @@ class PairedStatistics:
     sign_p : float
         Two-sided sign test: whether the sign alone is not by chance.
     permutation_p : float
-        Two-sided test of the mean under changes of sign. Its least value is 2^(1 - n).
+        Two-sided test of the mean under changes of sign. Its least value is 2^(1 - n), or 1/4000
+        where not all changes of sign are tried.
     """
 
     n_pairs: int

@@ -34,6 +34,9 @@ from dynfrac.studies.window_dimensions import RepeatedNull, measure_window, read
 from dynfrac.systems.abstract import AbstractMap
 from dynfrac.systems.numerics import choose_dtype
 
+FEWEST_LEFT = 200
+"""Runs that finding the window must leave, or there is no reading."""
+
 _TIMED = 4
 
 
@@ -145,12 +148,17 @@ def take_reading(
         report(window.n_runs)
         scales, pilot = Curve.empty(), None
         point_seed = _point_seed(protocol.seed, seed)
-        if not window:
-            estimate = Estimate.missing(protocol.method, window.n_runs, window.flags)
-            null = Estimate.missing(protocol.method, 0, ("there is no window",))
-            repeated, checks = RepeatedNull((), 0), nothing_checked("there is no window")
+        kept_back = checked_runs(protocol.budget)
+        budget = protocol.budget - window.n_runs - kept_back
+        nothing = "" if window else "there is no window"
+        if window and budget < FEWEST_LEFT:
+            nothing = f"finding the window left {max(budget, 0)} runs: raise the budget"
+        if nothing:
+            reasons = (*window.flags, nothing) if window else window.flags
+            estimate = Estimate.missing(protocol.method, window.n_runs, reasons)
+            null = Estimate.missing(protocol.method, 0, (nothing,))
+            repeated, checks = RepeatedNull((), 0), nothing_checked(nothing)
         else:
-            kept_back = checked_runs(protocol.budget)
 
             def oracle_of(budget: int, before: int, steps: int = 1, **options: Any) -> Oracle:
                 return Oracle(
@@ -163,7 +171,6 @@ def take_reading(
                     **options,
                 )
 
-            budget = protocol.budget - window.n_runs - kept_back
             oracle = oracle_of(budget, window.n_runs, keep=True, losses=True)
             estimate, pairs = measure_window(oracle, protocol, point_seed)
             n_runs = window.n_runs + oracle.used

@@ -232,6 +232,21 @@ def test_three_thousand_labels_are_enough_for_a_rough_idea():
     assert np.median([estimate.stderr for estimate in known]) < 0.3
 
 
+@pytest.mark.parametrize("budget", [1000, 5000, 20_000])
+def test_a_single_point_of_a_line_has_dimension_zero(budget):
+    line = [Axis("x", 0.0, 1.0)]
+    estimates = [
+        dimension_estimate(draw_pairs(oracle, seed=seed), seed=seed)
+        for seed in range(30)
+        for oracle in [Oracle(lambda p: p[:, 0] > 0.4321, line, budget=budget)]
+    ]
+    values = np.array([estimate.value for estimate in estimates])
+    assert np.isfinite(values).all()
+    assert abs(values.mean()) < 3 * values.std() / 30**0.5 + 0.01
+    # Of 30 intervals of 95 %, fewer than 25 hold the value once in three hundred times.
+    assert sum(estimate.ci_low <= 0 <= estimate.ci_high for estimate in estimates) >= 25
+
+
 def test_distances_where_nothing_disagreed_are_part_of_the_fit():
     # Ten draws of a steep f whose last distances have one hit on average: leaving out those that
     # came out with none would read f too flat.

@@ -196,6 +196,8 @@ def interrupt(*arms, **options):
         (("resnet8", "plain8", "--arg", "width=1", "--width", "1"), "--width and --arg width are"),
         (("resnet8", "--axis", "skip=0:1"), "does not say how many values"),
         (("resnet8", "cnn", "--axis", "skip=0:1:3"), "does not lead from cnn to resnet8"),
+        (("resnet8", "plain14", "--axis", "skip=0:1:3"), "does not lead from plain14 to resnet8"),
+        (("resnet8", "plain8", "--arg-b", "width=0.5", "--axis", "skip=0:1:3"), "does not lead"),
         (("resnet8", "plain8", "--report", "page.md"), "end the name in .html"),
         (("resnet8", "plain8", "--window", "eye"), "window='eye' is not understood"),
         (("resnet8", "plain8", "--margin", "-1"), "margin=-1.0 is no margin"),

@@ -123,6 +123,12 @@ def test_what_cannot_be_an_axis_is_refused(arguments, words):
         Axis(*arguments)
 
 
+@pytest.mark.parametrize("high", [5.0, 7.3, 0.7, 19.0])
+def test_values_of_a_logarithmic_axis_stay_within_its_ends(high):
+    values = Axis("lr", 0.05, high).values(np.linspace(0, 1, 50))
+    assert values[0] == 0.05 and values[-1] == high and np.all(np.diff(values) > 0)
+
+
 def test_axes_must_name_different_known_hyperparameters():
     x, y = Axis("lr_in", 0.1, 1.0), Axis("lr_out", 0.1, 1.0)
     check_axes([x, y], ["lr_in", "lr_out"])
