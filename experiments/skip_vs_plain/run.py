@@ -12,12 +12,15 @@ import time
 import tomllib
 from pathlib import Path
 
+import numpy as np
+
 from dynfrac import Axis, compare, make_architecture
 from dynfrac.boundaries.windows import make_window_rule
 from dynfrac.cli.output import format_duration, jsonable
 from dynfrac.plots.comparison_reports import answer, comparison_report
 from dynfrac.plots.comparisons import comparison_figure
 from dynfrac.studies.arms import Arm, Protocol
+from dynfrac.studies.paired_statistics import describe_differences
 from dynfrac.studies.readings import seconds_per_run
 
 HERE = Path(__file__).parent
@@ -39,6 +42,22 @@ def reading(found, config) -> str:
     missing = [arm.n_missing for arm in (found.arms[0], found.arms[-1])]
     if abs(missing[0] - missing[1]) > config["most_unequal"] * n_seeds:
         return f"{NO_ANSWER}: {missing[0]} and {missing[1]} seeds of the arms have no value"
+    if not found.difference.has_value:
+        return f"{NO_ANSWER}: there is no interval"
+    late = [arm.steps.value for arm in (found.arms[0], found.arms[-1])]
+    if not (
+        max(late) <= config["most_late"] and abs(late[0] - late[1]) <= config["most_late_apart"]
+    ):
+        return (
+            f"{NO_ANSWER}: {late[0]:.0%} and {late[1]:.0%} of the labels next to the boundaries "
+            "change with twice the steps"
+        )
+    means = [arm.dimension.value for arm in (found.arms[0], found.arms[-1])]
+    if min(means) > config["fills"]:
+        return (
+            f"both fill the plane at these scales (D = {means[0]:.2f} and {means[1]:.2f}): the "
+            "dimension does not tell them apart"
+        )
     difference, equal = found.difference, found.equivalence
     small = ", by less than the margin" if equal is not None and equal.equivalent else ""
     if difference.ci_high < 0:
@@ -50,6 +69,30 @@ def reading(found, config) -> str:
     if difference.ci_low > -margin:
         return f"open; a shrinkage by {margin:g} or more is excluded"
     return "open"
+
+
+def uncertain_shares(found) -> dict:
+    """Return what share of the pairs disagrees, and how the arms differ in it, seed by seed.
+
+    The share is the mean over the distances of the range. Where a boundary fills the plane it does
+    not fall with the distance, and is half the area in which outcomes are mixed.
+    """
+    shares = [
+        [float(np.mean(r.estimate.curve.y)) if r.estimate.has_value else math.nan for r in row]
+        for row in found.readings
+    ]
+    table = np.array(shares)[:, [0, -1]]
+    ratio = describe_differences(np.log(table[:, 0] / table[:, 1]))
+    return {
+        "shares": table.tolist(),
+        "log_ratio": {
+            "n_pairs": ratio.n_pairs,
+            "mean": ratio.mean,
+            "stderr": ratio.stderr,
+            "ci_low": ratio.ci_low,
+            "ci_high": ratio.ci_high,
+        },
+    }
 
 
 def make(seed, name, arguments):
@@ -81,6 +124,7 @@ def choose(config, entry, seeds):
         "rule": given["rule"],
         "scales": tuple(given["scales"]),
         "lanes": given.get("lanes"),
+        "dtype": given.get("dtype"),
     }
     return arms, search, list(range(given["seeds"])) if seeds is None else seeds, keywords
 
@@ -150,14 +194,25 @@ def run(config, entry, seeds, options, deadline) -> None:
     # A part of the seeds must not pass for the study.
     part = "" if seeds is None else f"-seeds-{options.seeds.replace(':', '-')}"
     stem = options.out / f"{entry['name']}{part}"
-    record = {"reading": reading(found, config), **jsonable(found)}
+    shares = uncertain_shares(found)
+    record = jsonable(
+        {
+            "reading": reading(found, config),
+            "config": {**config, "comparison": entry},
+            "uncertain": shares,
+        }
+    ) | jsonable(found)
     text = json.dumps(record, indent=2, allow_nan=False) + "\n"
     stem.with_suffix(".json").write_text(text, encoding="utf-8")
     comparison_figure(found).savefig(stem.with_suffix(".png"), dpi=200)
-    page = comparison_report(found, command=f"experiments/skip_vs_plain/run.py ({entry['name']})")
+    command = f"run.py --config {options.config.name} --only {entry['name']}"
+    page = comparison_report(found, command=f"experiments/skip_vs_plain/{command}")
     stem.with_suffix(".html").write_text(page, encoding="utf-8")
     print(f"{entry['name']}: {record['reading']}\n  {answer(found)}", flush=True)
     print(f"  power: {found.power.sentence}", flush=True)
+    ratio = shares["log_ratio"]
+    ends = [math.exp(ratio[key]) for key in ("mean", "ci_low", "ci_high")]
+    print("  uncertain share, a over b: {:.2f} [{:.2f}, {:.2f}]".format(*ends), flush=True)
     for flag in found.flags:
         print(f"  note: {flag}", flush=True)
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import math
 import os
 import subprocess
 import sys
@@ -33,7 +34,7 @@ STUDY = load()
 CONFIG = tomllib.loads((FOLDER / "cpu.toml").read_text("utf-8"))
 
 
-def found(mean, spread, missing=(0, 0), n=24):
+def found(mean, spread, missing=(0, 0), late=(0.1, 0.2), level=1.5, n=24):
     """Return what a comparison of n pairs is to `reading`."""
     differences = mean + spread * SPREAD[:n]
     gone = missing[0] + missing[1]
@@ -42,9 +43,20 @@ def found(mean, spread, missing=(0, 0), n=24):
     return SimpleNamespace(
         readings=[()] * n,
         statistics=statistics,
-        difference=statistics,
+        difference=SimpleNamespace(
+            ci_low=statistics.ci_low,
+            ci_high=statistics.ci_high,
+            has_value=bool(np.isfinite(statistics.mean)),
+        ),
         equivalence=equivalence(statistics, CONFIG["margin"]),
-        arms=[SimpleNamespace(n_missing=count) for count in missing],
+        arms=[
+            SimpleNamespace(
+                n_missing=count,
+                steps=SimpleNamespace(value=share),
+                dimension=SimpleNamespace(value=value),
+            )
+            for count, share, value in zip(missing, late, (level + mean, level), strict=True)
+        ],
     )
 
 
@@ -64,6 +76,28 @@ def found(mean, spread, missing=(0, 0), n=24):
             "no answer: 4 and 0 seeds of the arms have no value",
         ),
         (found(-0.3, 0.1, missing=(4, 2)), "supports the claim, at this size"),
+        (found(-0.3, 0.1, n=1), "no answer: there is no interval"),
+        (
+            found(-0.3, 0.1, late=(0.5, 0.4)),
+            "no answer: 50% and 40% of the labels next to the boundaries change with twice the "
+            "steps",
+        ),
+        (
+            found(-0.3, 0.1, late=(0.3, 0.1)),
+            "no answer: 30% and 10% of the labels next to the boundaries change with twice the "
+            "steps",
+        ),
+        (
+            found(-0.3, 0.1, late=(math.nan, 0.1)),
+            "no answer: nan% and 10% of the labels next to the boundaries change with twice the "
+            "steps",
+        ),
+        (
+            found(0.02, 0.01, level=1.95),
+            "both fill the plane at these scales (D = 1.97 and 1.95): the dimension does not tell "
+            "them apart",
+        ),
+        (found(-0.3, 0.1, level=1.95), "supports the claim, at this size"),
     ],
 )
 def test_every_line_of_the_table_has_its_outcome(outcome, words):
