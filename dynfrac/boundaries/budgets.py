@@ -24,11 +24,12 @@ def check_budget(budget: Any) -> int:
     """
     if isinstance(budget, bool) or not isinstance(budget, numbers.Real):
         raise ValueError(f"budget={budget!r} is no number; pass a whole one of at least 500")
-    if not budget >= LEAST_BUDGET:
+    number = float(budget)
+    if not number >= LEAST_BUDGET:
         raise ValueError(f"budget={budget} is too small; pass a whole number of at least 500")
-    if budget == float("inf") or budget != int(budget):
+    if not number.is_integer():
         raise ValueError(f"budget={budget} is not whole; pass a whole number of at least 500")
-    return int(budget)
+    return int(number)
 
 
 def check_seed(seed: Any) -> int:

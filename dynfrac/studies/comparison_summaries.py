@@ -35,6 +35,7 @@ from dynfrac.studies.paired_statistics import (
 )
 from dynfrac.studies.readings import Reading, dimension_within
 from dynfrac.systems.abstract import AbstractMap
+from dynfrac.systems.losses import guessing_loss
 from dynfrac.systems.provenance import git_state, versions
 from dynfrac.systems.training import TrainingMap
 
@@ -42,6 +43,8 @@ METHOD = "paired seeds"
 PACKAGES = ("dynfrac", "jax", "jaxlib", "flax", "optax", "numpy", "scipy")
 
 _FEW_PAIRS = 5
+_GUESSING = 0.8
+"""Share of the loss of guessing above which converged runs have learnt next to nothing."""
 _SHARED = "paired seeds, same scales"
 
 
@@ -248,7 +251,23 @@ def _differences(twins: Sequence[AbstractMap], arms: Sequence[ArmSummary]) -> tu
     streams = [jax.tree.flatten((map_.data, map_.batches)) for map_ in trainings]
     if any(not _same(streams[0], other) for other in streams[1:]):
         flags.append("the arms are not trained on the same data in the same order")
-    return tuple(flags)
+    return (*flags, *_unlearnt(twins, arms))
+
+
+def _unlearnt(twins: Sequence[AbstractMap], arms: Sequence[ArmSummary]) -> list[str]:
+    """Say of which arms the runs that count as converged have learnt next to nothing."""
+    flags = []
+    for map_, arm in zip(twins, arms, strict=False):
+        if not isinstance(map_, TrainingMap):
+            continue
+        guess = guessing_loss(map_.loss, map_.data.targets)
+        if arm.converged_loss > _GUESSING * guess:
+            flags.append(
+                f"runs of {arm.name} that count as converged end at a loss of "
+                f"{arm.converged_loss:.2f}, and guessing has {guess:.2f}: the boundary is not one "
+                f"of learning; a rule such as tail-mean:{guess / 2:.1g} asks for more"
+            )
+    return flags
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -49,6 +49,35 @@ def cross_entropy(outputs: jax.Array, targets: jax.Array) -> jax.Array:
     return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(outputs, targets))
 
 
+def guessing_loss(loss: Loss, targets: ArrayLike) -> float:
+    """Return the least loss of a model that does not look at its inputs.
+
+    Parameters
+    ----------
+    loss : callable
+    targets : array
+        Classes, any shape, or (N, C) numbers.
+
+    Returns
+    -------
+    float
+        For cross-entropy the entropy of the classes' frequencies, in nats; for the mean squared
+        error the variance of the targets; not-a-number for other losses.
+
+    Examples
+    --------
+    >>> round(guessing_loss(cross_entropy, [0, 1, 1, 0]), 4)
+    0.6931
+    """
+    values = np.asarray(targets)
+    if loss is cross_entropy:
+        shares = np.unique(values, return_counts=True)[1] / values.size
+        return float(-np.sum(shares * np.log(shares)))
+    if loss is mean_squared_error:
+        return float(values.var(axis=0).mean())
+    return float("nan")
+
+
 LOSSES: dict[str, Loss] = {"cross-entropy": cross_entropy, "mse": mean_squared_error}
 
 

@@ -99,10 +99,28 @@ def test_too_small_a_budget_for_its_boundary_says_so():
     assert "raise the budget" in estimate.flags[0]
 
 
-@pytest.mark.parametrize("budget", [499, 0, -5, 1000.5, True])
-def test_a_budget_that_is_none_is_refused(budget):
-    with pytest.raises(ValueError, match="budget="):
+@pytest.mark.parametrize(
+    ("budget", "words"),
+    [
+        (499, "too small"),
+        (-5, "too small"),
+        (math.nan, "too small"),
+        (1000.5, "not whole"),
+        (math.inf, "not whole"),
+        (True, "no number"),
+        ("600", "no number"),
+        (None, "no number"),
+    ],
+)
+def test_a_budget_that_is_none_is_refused(budget, words):
+    with pytest.raises(ValueError, match=f"budget=.*{words}"):
         boundary_dimension(disc, UNIT[:2], budget=budget)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, None, True])
+def test_a_seed_that_is_none_is_refused(seed):
+    with pytest.raises(ValueError, match="is no seed"):
+        boundary_dimension(disc, UNIT[:2], budget=1000, seed=seed)
 
 
 def test_an_unknown_method_is_refused():

@@ -20,12 +20,12 @@ from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.evaluator import evaluate
 from dynfrac.studies import reading_journals, window_dimensions
 from dynfrac.studies.arms import Arm, Protocol
-from dynfrac.studies.comparison_summaries import _doubts, summarise
+from dynfrac.studies.comparison_summaries import _differences, _doubts, summarise
 from dynfrac.studies.comparisons import compare, compare_levels, default_search
 from dynfrac.studies.label_checks import checked_runs
 from dynfrac.studies.readings import _point_seed
 from dynfrac.systems.abstract import AbstractMap
-from dynfrac.systems.catalogue import make_architecture
+from dynfrac.systems.catalogue import make_architecture, make_map
 
 RABBIT, CIRCLE = (-0.12256, 0.74486), (0.0, 0.0)
 SEARCH = (Axis("z_re", -2.0, 2.0), Axis("z_im", -2.0, 2.0))
@@ -405,6 +405,15 @@ def test_what_does_not_fit_is_refused(change, words):
     given = {**given, "seeds": 1, **change}
     with pytest.raises(ValueError, match=words):
         compare(given.pop("a"), given.pop("b"), given.pop("axes"), **given)
+
+
+@pytest.mark.parametrize(("loss", "flagged"), [(2.0, True), (1.2, False), (math.nan, False)])
+def test_runs_that_converge_without_learning_are_flagged(loss, flagged):
+    map_ = make_architecture("mnist-mlp", width=2, n_data=32, n_test=1)
+    arm = SimpleNamespace(name="net", converged_loss=loss, n_parameters=9)
+    flags = _differences([map_, make_map("quadratic")], [arm, arm])
+    said = [flag for flag in flags if "guessing has 2.21" in flag]
+    assert len(said) == flagged and all("tail-mean:1 asks" in flag for flag in said)
 
 
 def test_records_are_frozen():
