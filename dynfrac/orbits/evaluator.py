@@ -29,6 +29,7 @@ On a CPU several threads advance batches side by side: XLA leaves cores idle on 
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -43,12 +44,13 @@ from dynfrac.orbits.inspection import (
     choose_readings,
     host_driven,
     is_autonomous,
+    largest_array,
     metric_names,
     state_size,
 )
 from dynfrac.orbits.kernels import (
     Readings,
-    advance,
+    advance_groups,
     advance_on_host,
     fold,
     fold_rest,
@@ -69,6 +71,8 @@ from dynfrac.systems.numerics import cast_floats, choose_dtype, hparam_dtype, pr
 
 _POOL_RUNS = 4096
 _POOL_BYTES = 2**28
+_CALL_ENTRIES = 2**17
+"""Entries of the largest arrays of all batches in a call: ten milliseconds of work or so."""
 
 
 def evaluate(
@@ -250,17 +254,27 @@ def default_lanes(map_: AbstractMap) -> int:
 
     Notes
     -----
-    On a CPU the activations of a batch should stay in the cache of one core: on the published
-    network (272 weights) and two cores, 16 and 32 lanes were the fastest of 16 to 128, and 128 a
-    quarter slower. Maps that are stepped from the host take one lane. On an accelerator batches
-    are as large as 4096 runs; that has not been tuned on one.
+    On a CPU the largest array of a batch should take about 128 KiB, so that all of them stay in the
+    cache of one core: the published network is fastest with 4 lanes at width 16 (a quarter faster
+    than with 16, two fifths faster than with 32) and with 16 to 32 at width 8. Maps that are
+    stepped from the host take one lane. On an accelerator batches are as large as 4096 runs; that
+    has not been tuned on one.
     """
     map_ = plain_map(map_)  # recording an exponent must not change how runs are rounded
     if host_driven(map_):
         return 1
-    budget = 2**13 if jax.default_backend() == "cpu" else 2**22
-    fit = max(1, budget // max(1, state_size(map_)))
-    return int(min(2**12, 2 ** int(np.log2(fit))))
+    budget = 2**14 if jax.default_backend() == "cpu" else 2**26
+    fit = max(1.0, budget / largest_array(map_))
+    return int(min(2**12, 2 ** round(np.log2(fit))))
+
+
+def call_groups(map_: AbstractMap, lanes: int) -> int:
+    """Return how many batches of a map's runs are advanced in one call.
+
+    So many that a call outweighs what it costs to make it, and at most a pool. It changes no bit.
+    """
+    most = max(1, _CALL_ENTRIES // (lanes * largest_array(map_)))
+    return min(most, pool_runs(map_, lanes) // lanes)
 
 
 def pool_runs(map_: AbstractMap, lanes: int) -> int:
@@ -290,12 +304,15 @@ class _Engine:
         self.n_steps = n_steps
         self.real = real
         host = host_driven(map_)
-        self.advance: Callable[..., Any] = advance_on_host if host else advance
+        self.groups = 1 if host else call_groups(map_, lanes)
+        self.advance: Callable[..., Any] = advance_on_host if host else self._advance_groups
         self.begin: Callable[..., Any] = initial_states
         stretched = isinstance(map_, Stretched)
         if stretched:
             self.advance = partial(advance_stretched, plain=self.advance, on_host=host)
             self.begin = begin_stretched
+            self.groups = 1
+        self._call_rows = self.groups * lanes
         # What does not become not-a-number with a doomed run: the exponent of its finite steps.
         self.outlasts = np.array([stretched and name == LYAPUNOV for name in readings.finals], bool)
         # Two threads a core: while one prepares its next batch in Python, the other computes.
@@ -342,7 +359,9 @@ class _Engine:
                 count = min(chunk, self.n_steps - t)
                 done = (t + count) // every
                 step = partial(self._advance_batch, t=t, count=count)
-                states, losses, read, repeats, doomed = self._batched(pool, step, (states, hparams))
+                states, losses, read, repeats, doomed = self._batched(
+                    pool, step, (states, hparams), self.groups
+                )
                 repeats &= self.autonomous and count == chunk
                 left = self.n_steps - t - count
                 # A doomed run's later values are all not-a-number, whatever this chunk held.
@@ -397,16 +416,49 @@ class _Engine:
         last = (self.n_steps - 1) % self.readings.chunk
         return self.advance(self.map_, *batch, t, count, last, self.readings)
 
-    def _batched(self, pool: ThreadPoolExecutor, function: Callable, tree: Any) -> Any:
-        """Apply `function` to each batch of lanes and join the results as NumPy arrays."""
+    def _advance_groups(
+        self,
+        map_: AbstractMap,
+        states: Any,
+        hparams: Any,
+        t: int,
+        count: int,
+        last: int,
+        readings: Readings,
+    ) -> Any:
+        """Advance up to `groups` batches in one call, whose shape is always the same."""
+        rows = len(jax.tree.leaves(states)[0])
+        full = jax.tree.map(
+            lambda v: (
+                np.concatenate([v, np.zeros((self._call_rows - rows, *v.shape[1:]), v.dtype)])
+                if rows < self._call_rows
+                else v
+            ),
+            (states, hparams),
+        )
+        n_groups = rows // self.lanes
+        got = advance_groups(
+            map_, *full, t, count, last, n_groups, lanes=self.lanes, readings=readings
+        )
+        return jax.tree.map(lambda v: np.asarray(v)[:rows], got)
+
+    def _batched(
+        self, pool: ThreadPoolExecutor, function: Callable, tree: Any, groups: int = 1
+    ) -> Any:
+        """Apply `function` to at most `groups` batches of lanes at a time, and join the results.
+
+        The threads get equal shares if there are too few batches for all of them.
+        """
+        size = len(jax.tree.leaves(tree)[0])
+        share = math.ceil(size / self.lanes / self.threads)
+        rows = min(groups, share) * self.lanes
 
         def work(start: int) -> Any:
             with precision():  # the setting is the thread's own
-                batch = jax.tree.map(lambda v: v[start : start + self.lanes], tree)
+                batch = jax.tree.map(lambda v: v[start : start + rows], tree)
                 return jax.tree.map(np.asarray, function(batch))
 
-        size = len(jax.tree.leaves(tree)[0])
-        parts = list(pool.map(work, range(0, size, self.lanes)))
+        parts = list(pool.map(work, range(0, size, rows)))
         return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import Literal, jaxprs_in_params
 
 from dynfrac.orbits.kernels import Readings
 from dynfrac.orbits.rules import AbstractRule
@@ -22,6 +23,30 @@ def state_size(map_: AbstractMap) -> int:
     with precision():
         leaves = jax.tree.leaves(_example(map_)[1])
     return sum(math.prod(leaf.shape) for leaf in leaves)
+
+
+def largest_array(map_: AbstractMap) -> int:
+    """Return the entries of the largest array that a step of one run makes, read off its trace.
+
+    Of a network these are activations, which are many times its weights. Arrays that do not depend
+    on the run, such as the data, do not count.
+    """
+    with precision():
+        hparams, state = _example(map_)
+        closed = jax.make_jaxpr(map_.step)(state, hparams, 0)
+    return max([state_size(map_), *_dependent_sizes(closed.jaxpr)])
+
+
+def _dependent_sizes(jaxpr: Any) -> Iterator[int]:
+    """Yield the entries of all that is computed from the arguments of a trace, inner ones too."""
+    known = set(jaxpr.invars)
+    for eqn in jaxpr.eqns:
+        if not any(v in known for v in eqn.invars if not isinstance(v, Literal)):
+            continue
+        known.update(eqn.outvars)
+        yield from (math.prod(v.aval.shape) for v in eqn.outvars if hasattr(v.aval, "shape"))
+        for inner in jaxprs_in_params(eqn.params):
+            yield from _dependent_sizes(inner)
 
 
 def is_autonomous(map_: AbstractMap, real: np.dtype | str = "float64") -> bool:

@@ -9,7 +9,8 @@ import pytest
 from flax import struct
 
 from dynfrac.orbits import evaluator, kernels
-from dynfrac.orbits.evaluator import default_lanes, evaluate, is_autonomous
+from dynfrac.orbits.evaluator import call_groups, default_lanes, evaluate, is_autonomous
+from dynfrac.orbits.inspection import largest_array, state_size
 from dynfrac.orbits.outcomes import Status
 from dynfrac.orbits.rules import PublishedRule, close_record, start_record, update_record
 from dynfrac.systems.abstract import AbstractMap
@@ -111,6 +112,28 @@ def test_pools_do_not_show(tanh, monkeypatch):
     whole = evaluate(tanh, hparams, n_steps=40)
     monkeypatch.setattr(evaluator, "_POOL_RUNS", 2 * default_lanes(tanh))
     assert_same_bits(evaluate(tanh, hparams, n_steps=40), whole)
+
+
+def test_how_many_batches_share_a_call_does_not_show(monkeypatch):
+    map_ = published_map(width=4)
+    hparams = grid(9)
+    alone, many = (1, 2**17)
+    for entries in (alone, many):
+        monkeypatch.setattr(evaluator, "_CALL_ENTRIES", entries)
+        assert (call_groups(map_, 4) > 8) == (entries == many)
+        got = evaluate(map_, hparams, n_steps=80, lanes=4)
+        if entries == alone:
+            expected = got
+    assert_same_bits(got, expected)
+
+
+def test_batches_are_sized_by_activations_and_not_by_weights():
+    # 72 examples of 8 inputs, 8 hidden units: the data are larger than what a run makes of them.
+    assert largest_array(published_map(width=8)) == 72 * 8
+    assert largest_array(published_map(width=8, n_data=500)) == 500 * 8
+    assert largest_array(Quadratic()) == state_size(Quadratic()) == 2
+    assert default_lanes(published_map(width=16)) == 4
+    assert default_lanes(Quadratic()) == 4096
 
 
 def test_the_same_point_under_jax_s_own_32_bit_default(tanh):
