@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from dynfrac.studies.comparisons import compare_levels as compare_levels
     from dynfrac.studies.dimension_reports import DimensionReport as DimensionReport
     from dynfrac.studies.dimension_reports import report_dimension as report_dimension
-    from dynfrac.sweeps.runs import open_sweep as open_sweep
+    from dynfrac.sweeps.results import open_sweep as open_sweep
     from dynfrac.sweeps.runs import sweep as sweep
     from dynfrac.systems.abstract import AbstractMap as AbstractMap
     from dynfrac.systems.catalogue import make_architecture as make_architecture
@@ -86,7 +86,7 @@ _HOMES = {
     "make_map": "dynfrac.systems.catalogue",
     "make_optimizer": "dynfrac.systems.optimizers",
     "max_lyapunov": "dynfrac.analysis.lyapunov",
-    "open_sweep": "dynfrac.sweeps.runs",
+    "open_sweep": "dynfrac.sweeps.results",
     "orbit_diagram": "dynfrac.analysis.diagrams",
     "report_dimension": "dynfrac.studies.dimension_reports",
     "sweep": "dynfrac.sweeps.runs",

@@ -26,7 +26,7 @@ from dynfrac.plots.trainability import (
     plot_test_loss,
 )
 from dynfrac.studies.presets import PRESETS
-from dynfrac.sweeps.runs import Sweep, open_sweep
+from dynfrac.sweeps.results import Sweep, open_sweep
 
 # Field -> (function, arrays of the sweep that it takes).
 FIELDS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {

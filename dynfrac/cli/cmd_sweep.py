@@ -32,7 +32,9 @@ from dynfrac.orbits.columns import N_STEPS
 from dynfrac.orbits.inspection import metric_names
 from dynfrac.orbits.iteration import Progress
 from dynfrac.studies.presets import PRESETS, make_preset
-from dynfrac.sweeps.runs import Sweep, sweep
+from dynfrac.sweeps.results import Sweep
+from dynfrac.sweeps.runs import sweep
+from dynfrac.sweeps.workers import connect
 from dynfrac.systems.abstract import AbstractMap
 from dynfrac.systems.training import TrainingMap
 
@@ -101,6 +103,18 @@ class _Task:
 @click.option("--lanes", type=click.IntRange(min=1), help="Runs per batch.  [default: by size]")
 @click.option("--seed", type=click.IntRange(min=0), help="Of weights and data.  [default: 0]")
 @click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes of this machine that share the tiles.",
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Of a dask.distributed cluster that computes the tiles, such as tcp://10.0.0.1:8786.",
+)
+@click.option(
     "--out",
     required=True,
     type=click.Path(path_type=Path),
@@ -126,6 +140,8 @@ def command(
     dtype: str | None,
     lanes: int | None,
     seed: int | None,
+    workers: int,
+    scheduler: str | None,
     out: Path,
     as_json: bool,
     quiet: bool,
@@ -140,6 +156,10 @@ def command(
 
     Besides the hyperparameters that `dynfrac list` has, label_noise, seed, batch_size and n_steps
     can be axes; the last three run over whole numbers.
+
+    A tile has the same bytes whoever computes it. One process uses all processors as far as its
+    threads go; --workers shares the tiles between several, --scheduler sends them to a cluster. What
+    a lost worker was at is done again.
 
     --record lyapunov keeps the largest finite-time Lyapunov exponent of every run, for a few times
     the work and without a change of any other outcome; --rule threshold:0@lyapunov takes its sign
@@ -177,7 +197,10 @@ def command(
     lengths = [axis for axis in axes if axis.name == N_STEPS]
     if lengths and (steps is not None or epochs is not None):
         raise click.UsageError("n_steps is an axis, so leave out --steps and --epochs")
+    if scheduler is not None and workers > 1:
+        raise click.UsageError("--workers and --scheduler exclude each other; give one of them")
     with contextlib.ExitStack() as stack:
+        hands = workers if scheduler is None else stack.enter_context(connect(scheduler))
         result = sweep(
             task.map_,
             axes,
@@ -189,6 +212,7 @@ def command(
             record=_choose_record(record, task, bool(lengths)),
             dtype=dtype if dtype is not None else task.dtype,
             lanes=lanes,
+            workers=hands,
             identity=task.identity,
             on_progress=_reporter(stack, announce=not quiet),
         )

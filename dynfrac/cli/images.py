@@ -92,7 +92,7 @@ def _read_tiff(path: Path) -> np.ndarray:
 
 
 def _read_sweep(path: Path) -> np.ndarray:
-    from dynfrac.sweeps.runs import open_sweep
+    from dynfrac.sweeps.results import open_sweep
 
     sweep = open_sweep(path)
     pending = sweep.pending

@@ -13,7 +13,8 @@ from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.outcomes import one_sided
 from dynfrac.orbits.rules import make_rule
 from dynfrac.studies.presets import make_preset
-from dynfrac.sweeps.runs import Sweep, open_sweep, sweep
+from dynfrac.sweeps.results import Sweep, open_sweep
+from dynfrac.sweeps.runs import sweep
 from dynfrac.systems.complex_maps import Quadratic
 
 AXES = (Axis("c_re", -2, 0.5, 8), Axis("c_im", -1.2, 1.2, 8), Axis("z_re", 0, 0.4, 5))

@@ -10,7 +10,7 @@ from dynfrac.cli import sources
 from dynfrac.cli.main import main
 from dynfrac.orbits.evaluator import evaluate
 from dynfrac.studies.presets import make_preset
-from dynfrac.sweeps.runs import open_sweep
+from dynfrac.sweeps.results import open_sweep
 
 NETS = """
 import jax.numpy as jnp

@@ -13,7 +13,8 @@ import pytest
 from dynfrac.cli import cmd_sweep
 from dynfrac.cli.main import main
 from dynfrac.studies.presets import make_preset
-from dynfrac.sweeps.runs import open_sweep, sweep
+from dynfrac.sweeps.results import open_sweep
+from dynfrac.sweeps.runs import sweep
 
 MANDELBROT = ("--map", "quadratic", "--x", "c_re=-2:0.5", "--y", "c_im=-1.2:1.2")
 SMALL = (*MANDELBROT, "--rule", "bounded:2", "--res", "6", "--steps", "30")

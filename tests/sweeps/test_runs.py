@@ -15,8 +15,9 @@ from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.evaluator import Evaluator, evaluate
 from dynfrac.orbits.outcomes import Status
 from dynfrac.orbits.rules import PublishedRule
-from dynfrac.sweeps import runs
-from dynfrac.sweeps.runs import open_sweep, sweep
+from dynfrac.sweeps import filling
+from dynfrac.sweeps.results import open_sweep
+from dynfrac.sweeps.runs import sweep
 from dynfrac.systems.complex_maps import Quadratic
 from dynfrac.systems.descents import CubicDescent, QuadraticDescent
 from dynfrac.systems.published import published_map
@@ -93,7 +94,7 @@ def test_a_finished_sweep_is_not_computed_again(tmp_path, monkeypatch):
     def refused(*arguments, **settings):
         raise AssertionError("a finished sweep was computed again")
 
-    monkeypatch.setattr(runs, "Evaluator", refused)
+    monkeypatch.setattr(filling, "Evaluator", refused)
     again = sweep(Quadratic(), AXES, out=tmp_path / "s.zarr", **SETTINGS)
     assert (first.computed, first.reused) == (63, 0)
     assert (again.computed, again.reused) == (0, 63)
@@ -121,7 +122,7 @@ def test_only_unfinished_tiles_are_computed(tmp_path, monkeypatch):
                 asked.append(len(hparams["c_re"]))
             return super().__call__(hparams, **settings)
 
-    monkeypatch.setattr(runs, "Evaluator", Counting)
+    monkeypatch.setattr(filling, "Evaluator", Counting)
     resumed = sweep(Quadratic(), AXES, out=cut.path, tile=8, **SETTINGS)
     assert asked == [lost.sum()]
     assert (resumed.computed, resumed.reused) == (lost.sum(), 63 - lost.sum())
@@ -278,7 +279,7 @@ def test_an_interrupt_keeps_finished_tiles_and_says_how_to_go_on(tmp_path, monke
                 raise KeyboardInterrupt
             return super().__call__(*arguments, **settings)
 
-    monkeypatch.setattr(runs, "Evaluator", Interrupted)
+    monkeypatch.setattr(filling, "Evaluator", Interrupted)
     with pytest.raises(KeyboardInterrupt) as caught:
         sweep(Quadratic(), AXES, out=tmp_path / "s.zarr", tile=8, **SETTINGS)
     kept = 63 - open_sweep(tmp_path / "s.zarr").pending
@@ -367,7 +368,7 @@ def test_the_exponent_of_every_cell_is_stored_and_resumed_to_the_byte(tmp_path, 
                 raise KeyboardInterrupt
             return super().__call__(*args, **kwargs)
 
-    monkeypatch.setattr(runs, "Evaluator", Interrupted)
+    monkeypatch.setattr(filling, "Evaluator", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         sweep(CubicDescent(), axes, out=tmp_path / "cut.zarr", **settings)
     monkeypatch.undo()

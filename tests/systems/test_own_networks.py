@@ -15,7 +15,7 @@ from dynfrac.cli.main import main
 from dynfrac.orbits import kernels
 from dynfrac.orbits.evaluator import evaluate
 from dynfrac.orbits.outcomes import Status
-from dynfrac.sweeps.runs import open_sweep
+from dynfrac.sweeps.results import open_sweep
 from dynfrac.systems.catalogue import make_architecture
 from dynfrac.systems.numerics import cast_floats, precision
 
