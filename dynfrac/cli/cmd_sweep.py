@@ -157,9 +157,9 @@ def command(
     Besides the hyperparameters that `dynfrac list` has, label_noise, seed, batch_size and n_steps
     can be axes; the last three run over whole numbers.
 
-    A tile has the same bytes whoever computes it. One process uses all processors as far as its
-    threads go; --workers shares the tiles between several, --scheduler sends them to a cluster. What
-    a lost worker was at is done again.
+    A tile has the same bytes whoever computes it. One process uses several processors, by threads;
+    --workers shares the tiles between processes, --scheduler sends them to a cluster. What a lost
+    worker was at is done again.
 
     --record lyapunov keeps the largest finite-time Lyapunov exponent of every run, for a few times
     the work and without a change of any other outcome; --rule threshold:0@lyapunov takes its sign
