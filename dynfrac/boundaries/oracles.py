@@ -19,7 +19,8 @@ import numpy as np
 
 from dynfrac.boundaries.journals import Answers, Journal, Pace, answer_in_slices
 from dynfrac.orbits.axes import WHOLE, Axis, check_axes
-from dynfrac.orbits.evaluator import Evaluator, pool_runs
+from dynfrac.orbits.batch_sizes import pool_runs
+from dynfrac.orbits.evaluator import Evaluator
 from dynfrac.orbits.outcomes import Status
 from dynfrac.orbits.rules import AbstractRule
 from dynfrac.systems.abstract import AbstractMap, resolve_hparams

@@ -24,55 +24,27 @@ How it works
   (`dynfrac.orbits.stretching`). Tangents go on turning where states repeat, so that only runs that
   are no longer finite leave early.
 
-On a CPU several threads advance batches side by side: XLA leaves cores idle on small matrices.
+On a CPU several threads advance batches side by side, because XLA leaves cores idle on small
+matrices (`dynfrac.orbits.engines`); how large batches are is said in `dynfrac.orbits.batch_sizes`.
 """
 
 from __future__ import annotations
 
-import math
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any, final
 
 import jax
 import numpy as np
 
+from dynfrac.orbits.batch_sizes import default_lanes
 from dynfrac.orbits.columns import N_STEPS, check_lengths, check_steps, columns_of
-from dynfrac.orbits.inspection import (
-    choose_readings,
-    host_driven,
-    is_autonomous,
-    largest_array,
-    metric_names,
-    state_size,
-)
-from dynfrac.orbits.kernels import (
-    Readings,
-    advance_groups,
-    advance_on_host,
-    fold,
-    fold_rest,
-    initial_states,
-)
+from dynfrac.orbits.engines import Engine
+from dynfrac.orbits.inspection import choose_readings, metric_names
 from dynfrac.orbits.outcomes import Outcomes
-from dynfrac.orbits.rules import AbstractRule, Record, close_record, make_rule, start_record
-from dynfrac.orbits.stretching import (
-    LYAPUNOV,
-    Stretched,
-    advance_stretched,
-    begin_stretched,
-    plain_map,
-    stretch_if_asked,
-)
+from dynfrac.orbits.rules import AbstractRule, make_rule
+from dynfrac.orbits.stretching import LYAPUNOV, Stretched, plain_map, stretch_if_asked
 from dynfrac.systems.abstract import AbstractMap, check_ranges, resolve_hparams
 from dynfrac.systems.numerics import cast_floats, choose_dtype, hparam_dtype, precision
-
-_POOL_RUNS = 4096
-_POOL_BYTES = 2**28
-_CALL_ENTRIES = 2**17
-"""Entries of the largest arrays of all batches in a call: ten milliseconds of work or so."""
 
 
 def evaluate(
@@ -194,7 +166,7 @@ class Evaluator:
             self.lanes = lanes if lanes is not None else default_lanes(map_)
             if self.lanes < 1:
                 raise ValueError(f"lanes={self.lanes} must be at least 1")
-            self._engine = _Engine(placed, self.rule, self.readings, self.lanes, n_steps, self.real)
+            self._engine = Engine(placed, self.rule, self.readings, self.lanes, n_steps, self.real)
 
     def __call__(
         self,
@@ -247,234 +219,3 @@ def _check_watched_exponent(map_: AbstractMap, rule: AbstractRule) -> None:
             f"the rule {rule.name} reads exponents from the first step on, and n_warmup="
             f"{map_.n_warmup} leaves none there; pass n_warmup=0"
         )
-
-
-def default_lanes(map_: AbstractMap) -> int:
-    """Return the number of runs per batch, a function of the map's size and the kind of device.
-
-    Notes
-    -----
-    On a CPU the largest array of a batch should take about 128 KiB, so that all of them stay in the
-    cache of one core: the published network is fastest with 4 lanes at width 16 (a quarter faster
-    than with 16, two fifths faster than with 32) and with 16 to 32 at width 8. Maps that are
-    stepped from the host take one lane. On an accelerator batches are as large as 4096 runs; that
-    has not been tuned on one.
-    """
-    map_ = plain_map(map_)  # recording an exponent must not change how runs are rounded
-    if host_driven(map_):
-        return 1
-    budget = 2**14 if jax.default_backend() == "cpu" else 2**26
-    fit = max(1.0, budget / largest_array(map_))
-    return int(min(2**12, 2 ** round(np.log2(fit))))
-
-
-def call_groups(map_: AbstractMap, lanes: int) -> int:
-    """Return how many batches of a map's runs are advanced in one call.
-
-    So many that a call outweighs what it costs to make it, and at most a pool. It changes no bit.
-    """
-    most = max(1, _CALL_ENTRIES // (lanes * largest_array(map_)))
-    return min(most, pool_runs(map_, lanes) // lanes)
-
-
-def pool_runs(map_: AbstractMap, lanes: int) -> int:
-    """Return how many runs are in flight together: whole batches, at most 256 MiB of states."""
-    fit = min(_POOL_RUNS, _POOL_BYTES // (8 * max(1, state_size(plain_map(map_)))))
-    return max(1, fit // lanes) * lanes
-
-
-@final
-class _Engine:
-    """Advances pools of runs; holds what does not change from one pool to the next."""
-
-    def __init__(
-        self,
-        map_: AbstractMap,
-        rule: AbstractRule,
-        readings: Readings,
-        lanes: int,
-        n_steps: int,
-        real: np.dtype,
-    ) -> None:
-        self.map_ = map_
-        self.rule = rule
-        self.readings = readings
-        self.lanes = lanes
-        self.size = pool_runs(map_, lanes)
-        self.n_steps = n_steps
-        self.real = real
-        host = host_driven(map_)
-        self.groups = 1 if host else call_groups(map_, lanes)
-        self.advance: Callable[..., Any] = advance_on_host if host else self._advance_groups
-        self.begin: Callable[..., Any] = initial_states
-        stretched = isinstance(map_, Stretched)
-        if stretched:
-            self.advance = partial(advance_stretched, plain=self.advance, on_host=host)
-            self.begin = begin_stretched
-            self.groups = 1
-        self._call_rows = self.groups * lanes
-        # What does not become not-a-number with a doomed run: the exponent of its finite steps.
-        self.outlasts = np.array([stretched and name == LYAPUNOV for name in readings.finals], bool)
-        # Two threads a core: while one prepares its next batch in Python, the other computes.
-        on_cpu = jax.default_backend() == "cpu"
-        self.threads = _cores() * (1 if host else 2) if on_cpu else 1
-        self.autonomous = is_autonomous(plain_map(map_), real)
-
-    def run(
-        self,
-        columns: dict[str, np.ndarray],
-        counts: np.ndarray | None,
-        on_progress: Callable[[int], None],
-    ) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-        """Run one pool of at most `size` runs.
-
-        Parameters
-        ----------
-        columns : dict of str to (n,) array
-            Hyperparameters.
-        counts : (n,) int array or None
-            How many losses each run records, if not all the same number.
-        on_progress : callable
-            Called with run-steps settled.
-
-        Returns
-        -------
-        outcome : tuple of (n,) arrays
-            As from `close_record`.
-        finals : (n, k) array
-            The final readings.
-        """
-        n_runs = len(next(iter(columns.values())))
-        every, chunk = self.readings.every, self.readings.chunk
-        n_records = self._padded_counts(counts)
-        live = np.arange(n_runs)
-        hparams = jax.tree.map(lambda v: v[_pad(live, self.lanes)], columns)
-        # Records keep their place and their number for good: other shapes would mean compiling.
-        record, closed = self._start(), self._start()
-        finals = np.full((n_runs, len(self.readings.finals)), np.nan)
-        with ThreadPoolExecutor(self.threads) as pool:
-            begin = partial(self.begin, self.map_, real=self.real)
-            states = self._batched(pool, begin, hparams)
-            for t in range(0, self.n_steps, chunk):
-                count = min(chunk, self.n_steps - t)
-                done = (t + count) // every
-                step = partial(self._advance_batch, t=t, count=count)
-                states, losses, read, repeats, doomed = self._batched(
-                    pool, step, (states, hparams), self.groups
-                )
-                repeats &= self.autonomous and count == chunk
-                left = self.n_steps - t - count
-                # A doomed run's later values are all not-a-number, whatever this chunk held.
-                spoilt = (doomed & ~repeats)[:, None]
-                later = np.where(spoilt, np.nan, losses)
-                read = np.where(spoilt & ~self.outlasts, np.nan, read) if left else read
-                sealed = (repeats | doomed)[: len(live)] if left else np.ones(len(live), bool)
-                if counts is not None:
-                    sealed |= counts[live] <= done
-                record = fold(
-                    self.rule,
-                    record,
-                    self._placed(losses, live),
-                    t // every,
-                    count // every,
-                    n_records,
-                )
-                on_progress(len(live) * count + int(sealed.sum()) * left)
-                if not sealed.any():
-                    continue
-                later = self._placed(later, live)
-                stop = self.n_steps // every
-                final = fold_rest(self.rule, record, later, done, stop, n_records)
-                _copy_rows(final, closed, live[sealed])
-                finals[live[sealed]] = read[: len(live)][sealed]
-                keep = np.flatnonzero(~sealed)
-                live = live[keep]
-                if not len(live):
-                    break
-                rows = _pad(keep, self.lanes)
-                states, hparams = jax.tree.map(lambda v, rows=rows: v[rows], (states, hparams))
-        outcome = close_record(self.rule, closed, n_records)
-        return tuple(np.asarray(field)[:n_runs] for field in outcome), finals
-
-    def _padded_counts(self, counts: np.ndarray | None) -> int | np.ndarray:
-        """Return the number of recorded losses, one for all or (size,)."""
-        if counts is None:
-            return self.n_steps // self.readings.every
-        padding = np.full(self.size - len(counts), counts[-1])
-        return np.concatenate([counts, padding]).astype(np.int32)
-
-    def _start(self) -> Record:
-        return jax.tree.map(np.array, start_record(self.rule, self.size))
-
-    def _placed(self, losses: np.ndarray, live: np.ndarray) -> np.ndarray:
-        """Put the losses (lanes.., rows) of the runs `live` in their places, (rows, size)."""
-        placed = np.zeros((self.readings.rows, self.size))
-        placed[:, live] = losses[: len(live)].T
-        return placed
-
-    def _advance_batch(self, batch: Any, t: int, count: int) -> Any:
-        last = (self.n_steps - 1) % self.readings.chunk
-        return self.advance(self.map_, *batch, t, count, last, self.readings)
-
-    def _advance_groups(
-        self,
-        map_: AbstractMap,
-        states: Any,
-        hparams: Any,
-        t: int,
-        count: int,
-        last: int,
-        readings: Readings,
-    ) -> Any:
-        """Advance up to `groups` batches in one call, whose shape is always the same."""
-        rows = len(jax.tree.leaves(states)[0])
-        full = jax.tree.map(
-            lambda v: (
-                np.concatenate([v, np.zeros((self._call_rows - rows, *v.shape[1:]), v.dtype)])
-                if rows < self._call_rows
-                else v
-            ),
-            (states, hparams),
-        )
-        n_groups = rows // self.lanes
-        got = advance_groups(
-            map_, *full, t, count, last, n_groups, lanes=self.lanes, readings=readings
-        )
-        return jax.tree.map(lambda v: np.asarray(v)[:rows], got)
-
-    def _batched(
-        self, pool: ThreadPoolExecutor, function: Callable, tree: Any, groups: int = 1
-    ) -> Any:
-        """Apply `function` to at most `groups` batches of lanes at a time, and join the results.
-
-        The threads get equal shares if there are too few batches for all of them.
-        """
-        size = len(jax.tree.leaves(tree)[0])
-        share = math.ceil(size / self.lanes / self.threads)
-        rows = min(groups, share) * self.lanes
-
-        def work(start: int) -> Any:
-            with precision():  # the setting is the thread's own
-                batch = jax.tree.map(lambda v: v[start : start + rows], tree)
-                return jax.tree.map(np.asarray, function(batch))
-
-        parts = list(pool.map(work, range(0, size, rows)))
-        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
-
-
-def _pad(index: np.ndarray, lanes: int) -> np.ndarray:
-    """Repeat the last entry until the length is a multiple of `lanes`."""
-    return np.concatenate([index, np.full(-len(index) % lanes, index[-1])])
-
-
-def _copy_rows(source: Record, target: Record, rows: np.ndarray) -> None:
-    """Copy the given rows of one record to another, which holds NumPy arrays."""
-    for values, into in zip(jax.tree.leaves(source), jax.tree.leaves(target), strict=True):
-        into[rows] = np.asarray(values)[rows]
-
-
-def _cores() -> int:
-    """Return the processors that this process may use, where the system tells."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

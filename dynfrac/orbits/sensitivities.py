@@ -16,8 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from dynfrac.orbits.axes import Axis
+from dynfrac.orbits.batch_sizes import default_lanes
 from dynfrac.orbits.columns import check_steps, columns_of
-from dynfrac.orbits.evaluator import Evaluator, default_lanes
+from dynfrac.orbits.evaluator import Evaluator
 from dynfrac.orbits.inspection import host_driven, metric_names
 from dynfrac.orbits.kernels import fold, initial_states, read
 from dynfrac.orbits.rules import AbstractRule, close_record, make_rule, start_record

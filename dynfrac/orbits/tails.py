@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dynfrac.orbits.evaluator import default_lanes
+from dynfrac.orbits.batch_sizes import default_lanes
 from dynfrac.orbits.inspection import host_driven, is_autonomous, metric_names
 from dynfrac.orbits.kernels import read
 from dynfrac.orbits.phase import phase_space

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from dynfrac.orbits.axes import Axis
-from dynfrac.orbits.evaluator import default_lanes
+from dynfrac.orbits.batch_sizes import default_lanes
 from dynfrac.orbits.rules import AbstractRule
 from dynfrac.sweeps.fingerprints import fingerprint
 from dynfrac.sweeps.stores import Store

@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 
-from dynfrac.orbits.evaluator import pool_runs
+from dynfrac.orbits.batch_sizes import pool_runs
 from dynfrac.orbits.inspection import state_size
 from dynfrac.systems.abstract import AbstractMap
 

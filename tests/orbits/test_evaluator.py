@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from flax import struct
 
-from dynfrac.orbits import evaluator, kernels
-from dynfrac.orbits.evaluator import call_groups, default_lanes, evaluate, is_autonomous
-from dynfrac.orbits.inspection import largest_array, state_size
+from dynfrac.orbits import batch_sizes, engines, kernels
+from dynfrac.orbits.batch_sizes import call_groups, default_lanes
+from dynfrac.orbits.evaluator import evaluate
+from dynfrac.orbits.inspection import is_autonomous, largest_array, state_size
 from dynfrac.orbits.outcomes import Status
 from dynfrac.orbits.rules import PublishedRule, close_record, start_record, update_record
 from dynfrac.systems.abstract import AbstractMap
@@ -82,7 +83,7 @@ def test_early_exit_and_repacking_equal_the_plain_loop(batch):
 def test_nothing_changes_when_no_run_may_leave_early(tanh, monkeypatch):
     hparams = grid(12)
     early = evaluate(tanh, hparams, n_steps=130)
-    monkeypatch.setattr(evaluator, "is_autonomous", lambda *_: False)
+    monkeypatch.setattr(engines, "is_autonomous", lambda *_: False)
     monkeypatch.setattr(type(tanh), "is_doomed", lambda self, state: jnp.asarray(False))
     jax.clear_caches()  # the compiled chunk holds the old method
     full = evaluate(tanh, hparams, n_steps=130)
@@ -110,7 +111,7 @@ def test_a_point_alone_in_a_full_batch_and_in_a_shuffled_batch_gives_the_same_bi
 def test_pools_do_not_show(tanh, monkeypatch):
     hparams = grid(9)
     whole = evaluate(tanh, hparams, n_steps=40)
-    monkeypatch.setattr(evaluator, "_POOL_RUNS", 2 * default_lanes(tanh))
+    monkeypatch.setattr(batch_sizes, "_POOL_RUNS", 2 * default_lanes(tanh))
     assert_same_bits(evaluate(tanh, hparams, n_steps=40), whole)
 
 
@@ -119,7 +120,7 @@ def test_how_many_batches_share_a_call_does_not_show(monkeypatch):
     hparams = grid(9)
     alone, many = (1, 2**17)
     for entries in (alone, many):
-        monkeypatch.setattr(evaluator, "_CALL_ENTRIES", entries)
+        monkeypatch.setattr(batch_sizes, "_CALL_ENTRIES", entries)
         assert (call_groups(map_, 4) > 8) == (entries == many)
         got = evaluate(map_, hparams, n_steps=80, lanes=4)
         if entries == alone:

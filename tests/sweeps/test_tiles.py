@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynfrac.orbits.evaluator import default_lanes, pool_runs
+from dynfrac.orbits.batch_sizes import default_lanes, pool_runs
 from dynfrac.sweeps.tiles import cut, tile_runs, tile_shape
 from dynfrac.systems.complex_maps import Quadratic
 from dynfrac.systems.numerics import precision
