@@ -38,7 +38,7 @@ from dynfrac.systems.catalogue import make_architecture, make_map
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-class Reading(NamedTuple):
+class Measured(NamedTuple):
     """One number, its standard error, and why there is none.
 
     Attributes
@@ -54,7 +54,7 @@ class Reading(NamedTuple):
     note: str = ""
 
 
-Readings = Mapping[str, Reading]
+Quantities = Mapping[str, Measured]
 
 
 def spectrum(
@@ -68,7 +68,7 @@ def spectrum(
     hparams: Mapping[str, float] = _NOTHING,
     transient: int = 0,
     exponents: int | None = None,
-) -> Readings:
+) -> Quantities:
     """Read exponents, their sum and the Kaplan-Yorke dimension off a spectrum.
 
     The sum has no standard error: it is measured where it is the same at every step.
@@ -78,10 +78,10 @@ def spectrum(
         made, hparams, n_steps=steps, n_transient=transient, n_exponents=exponents, seed=seed
     )
     readings = {
-        f"exponent {j + 1}": Reading(float(value), float(error), _reason(result))
+        f"exponent {j + 1}": Measured(float(value), float(error), _reason(result))
         for j, (value, error) in enumerate(zip(result.exponents, result.stderr, strict=True))
     }
-    readings["sum of the exponents"] = Reading(float(result.exponents.sum()))
+    readings["sum of the exponents"] = Measured(float(result.exponents.sum()))
     readings["Kaplan-Yorke dimension"] = _read_kaplan_yorke(result.kaplan_yorke)
     return readings
 
@@ -90,10 +90,10 @@ def _reason(result: LyapunovSpectrum) -> str:
     return "" if np.all(np.isfinite(result.exponents)) else "; ".join(result.flags)
 
 
-def _read_kaplan_yorke(dimension: KaplanYorke) -> Reading:
+def _read_kaplan_yorke(dimension: KaplanYorke) -> Measured:
     """Read the standard error off the 95 % interval, as for a normal distribution."""
     error = (dimension.high - dimension.low) / (2 * Z95)
-    return Reading(dimension.value, error, "; ".join(dimension.flags))
+    return Measured(dimension.value, error, "; ".join(dimension.flags))
 
 
 def kaplan_yorke(
@@ -101,10 +101,10 @@ def kaplan_yorke(
     seed: int,
     *,
     spectra: Mapping[str, Sequence[float]],
-) -> Readings:
+) -> Quantities:
     """Apply the Kaplan-Yorke formula to spectra that are given."""
     return {
-        quantity: Reading(kaplan_yorke_dimension(spectra[quantity]).value)
+        quantity: Measured(kaplan_yorke_dimension(spectra[quantity]).value)
         for quantity in quantities
     }
 
@@ -116,7 +116,7 @@ def points(
     sampler: str,
     n: int,
     arguments: Mapping[str, Any] = _NOTHING,
-) -> Readings:
+) -> Quantities:
     """Read dimensions off independent points of a known set."""
     sample = getattr(point_sets, sampler)(n, seed=seed, **arguments)
     return _read_points(quantities, seed, sample, ordered=False)
@@ -131,7 +131,7 @@ def orbit(
     transient: int = 1000,
     arguments: Mapping[str, Any] = _NOTHING,
     hparams: Mapping[str, float] = _NOTHING,
-) -> Readings:
+) -> Quantities:
     """Read dimensions off the orbit of a map."""
     run = iterate(make_map(map, **arguments), hparams, n_steps=transient + steps, keep_states=True)
     assert run.states is not None
@@ -140,7 +140,7 @@ def orbit(
 
 def _read_points(
     quantities: Collection[str], seed: int, sample: np.ndarray, *, ordered: bool
-) -> Readings:
+) -> Quantities:
     window = None if ordered else 0
     estimators: dict[str, Callable[[], Estimate]] = {
         "D0": lambda: generalized_dimension(sample, 0.0, seed=seed),
@@ -161,7 +161,7 @@ def picture(
     arguments: Mapping[str, Any] = _NOTHING,
     mask: bool = False,
     box: int = 10,
-) -> Readings:
+) -> Quantities:
     """Read dimensions and entropies off a drawing of a known set."""
     draw = getattr(sets, drawing, None) or getattr(julia_sets, drawing)
     labels = draw(n, **arguments)
@@ -179,7 +179,7 @@ def grid(
     arguments: Mapping[str, Any] = _NOTHING,
     hparams: Mapping[str, float] = _NOTHING,
     box: int = 10,
-) -> Readings:
+) -> Quantities:
     """Read dimensions and entropies off the outcomes of a map on a grid of hyperparameters."""
     lattice = [Axis.parse(text) for text in axes]
     outcomes = _evaluate(make_map(map, **arguments), lattice, hparams, steps, rule)
@@ -202,7 +202,7 @@ def _evaluate(
 
 def _read_labels(
     quantities: Collection[str], seed: int, labels: np.ndarray, *, mask: bool, box: int
-) -> Readings:
+) -> Quantities:
     estimators: dict[str, Callable[[], Estimate]] = {
         "box dimension": lambda: box_dimension(labels, mask=mask, seed=seed),
         "uncertainty exponent": lambda: uncertainty_exponent(labels, seed=seed),
@@ -223,17 +223,17 @@ def changes(
     steps: int,
     rule: str | None = None,
     hparams: Mapping[str, float] = _NOTHING,
-) -> Readings:
+) -> Quantities:
     """Count label changes on 2^n + 1 points of an axis, for all n up to `doublings` at once."""
     whole = Axis.parse(f"{axis}:{2**doublings + 1}:linear")
     labels = _evaluate(make_map(map), [whole], hparams, steps, rule).labels
     strides = 2 ** np.arange(doublings, -1, -1)
     counts = [int(np.sum(labels[s::s] != labels[:-s:s])) for s in strides]
-    readings = {f"changes at n = {n}": Reading(count) for n, count in enumerate(counts)}
+    readings = {f"changes at n = {n}": Measured(count) for n, count in enumerate(counts)}
     first, last = fitted
     scales = 2.0 ** np.arange(doublings + 1)
     fit = fit_window(scales, counts, (2.0**first, 2.0**last))
-    readings["slope"] = Reading(fit.slope)
+    readings["slope"] = Measured(fit.slope)
     return readings
 
 
@@ -247,7 +247,7 @@ def edge(
     rule: str | None = None,
     arguments: Mapping[str, Any] = _NOTHING,
     hparams: Mapping[str, float] = _NOTHING,
-) -> Readings:
+) -> Quantities:
     """Locate the one border between outcomes on an axis, by dividing an interval again and again.
 
     The interval shrinks by 63 at a time until rounding ends it. More than one border in the first
@@ -263,7 +263,7 @@ def edge(
             raise ValueError(f"{len(borders)} borders between {low} and {high}, not one")
         low, high = values[borders[0]], values[borders[0] + 1]
         if high - low <= 1e-12 * abs(high):
-            return {"edge": Reading(float(low + high) / 2)}
+            return {"edge": Measured(float(low + high) / 2)}
 
 
 def saddle(
@@ -276,7 +276,7 @@ def saddle(
     steps: int,
     rule: str | None = None,
     hparams: Mapping[str, float] = _NOTHING,
-) -> Readings:
+) -> Quantities:
     """Read rates of the saddle on a boundary, and the dimensions that follow from them."""
     window = [Axis.parse(text) for text in axes]
     rates = saddle_rates(
@@ -300,14 +300,14 @@ def _make(map_name: str, arch: str, arguments: Mapping[str, Any]) -> AbstractMap
     return make_map(map_name, **arguments) if map_name else make_architecture(arch, **arguments)
 
 
-def _read(estimate: Estimate) -> Reading:
+def _read(estimate: Estimate) -> Measured:
     note = "" if estimate.has_value else "; ".join(estimate.flags)
     # What was not resampled has no error, and no row may pass for the lack of one.
     error = estimate.stderr if math.isfinite(estimate.stderr) else math.inf
-    return Reading(estimate.value, error, note)
+    return Measured(estimate.value, error, note)
 
 
-MEASUREMENTS: Mapping[str, Callable[..., Readings]] = {
+MEASUREMENTS: Mapping[str, Callable[..., Quantities]] = {
     "spectrum": spectrum,
     "kaplan-yorke": kaplan_yorke,
     "points": points,

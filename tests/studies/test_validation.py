@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 from dynfrac.cli.main import main
 from dynfrac.plots.validation import validation_figure
 from dynfrac.studies import validation
-from dynfrac.studies.measurements import MEASUREMENTS, Reading
+from dynfrac.studies.measurements import MEASUREMENTS, Measured
 from dynfrac.studies.reference_table import PROVENANCE, Known, known_values
 from dynfrac.studies.validation import Row, choose_cases, validate
 
@@ -279,7 +279,7 @@ def test_the_table_is_printed_and_a_row_that_is_out_is_named(run, monkeypatch):
     assert status == 0 and "2 of 2 known values are met" in out
 
     def vague(quantities, seed, **given):
-        return {name: Reading(0.0953, 1.0) for name in quantities}
+        return {name: Measured(0.0953, 1.0) for name in quantities}
 
     monkeypatch.setattr(validation, "MEASUREMENTS", {"spectrum": vague})
     status, out, _ = run("--only", "linear")
