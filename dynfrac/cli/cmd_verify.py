@@ -163,7 +163,8 @@ def _print(found: Verification, done: _Repair, repair: bool) -> None:
     if done.note:
         click.echo(f"note: {done.note}")
     if found.sound:
-        click.echo("the sweep is sound")
+        rest = "; the command that swept it computes what is pending" if found.pending else ""
+        click.echo(f"the sweep is sound{rest if done.note is None else ''}")
     elif found.attributes is None and not repair:
         click.echo("beyond repair: sweep again under another name")
     elif not repair:

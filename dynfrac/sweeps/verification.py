@@ -7,6 +7,7 @@ did not get to rename are never read. Damage is what the disk, a copy or a perso
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -98,6 +99,8 @@ def verify_store(
         If there is nothing at `path`.
     ValueError
         If what is there is not a sweep, or one of a format that is not known.
+    PermissionError
+        If a chunk may not be read, which is no damage.
 
     Notes
     -----
@@ -173,6 +176,10 @@ def _check_tile(store: Store, cells: Tile, plain: Collection[str]) -> tuple[bool
                 if name == "status" and finished:
                     reason = _wrong_codes(values)
             except DamagedStore as error:
+                # The reader does not tell a file it may not open from one it cannot decode.
+                if not os.access(chunk, os.R_OK):
+                    text = os.strerror(errno.EACCES)
+                    raise PermissionError(errno.EACCES, text, str(chunk)) from error
                 reason = error.reason
         elif chunk.exists():
             reason = "a folder is in the place of its chunk"

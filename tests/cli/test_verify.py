@@ -74,6 +74,7 @@ def test_pending_tiles_are_fine_and_reported(run, store):
     status, out, _ = run("verify", "run.zarr")
     assert status == 0 and "0 finished, 1 pending, 0 damaged" in out
     assert "3 files of a killed sweep are there" in out
+    assert "the sweep is sound; the command that swept it computes what is pending" in out
 
 
 def test_damage_is_listed_with_its_remedy(run, store):

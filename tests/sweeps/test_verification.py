@@ -338,6 +338,13 @@ def test_without_its_specification_a_store_is_beyond_repair(path, harm, words):
     assert data(path) == before
 
 
+def test_a_file_that_may_not_be_read_is_not_taken_for_damage(path, monkeypatch):
+    flip(path / "measure" / "c" / "0" / "0")  # stands for the refusal, which a superuser never gets
+    monkeypatch.setattr("dynfrac.sweeps.verification.os.access", lambda file, mode: False)
+    with pytest.raises(PermissionError, match="measure/c/0/0"):
+        verify_store(path)
+
+
 def test_what_is_no_sweep_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no such sweep"):
         verify_store(tmp_path / "absent.zarr")
