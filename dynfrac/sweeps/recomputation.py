@@ -12,11 +12,12 @@ import numpy as np
 
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.columns import N_STEPS
-from dynfrac.orbits.evaluator import Evaluator
 from dynfrac.orbits.iteration import Progress
 from dynfrac.orbits.rules import make_rule
+from dynfrac.sweeps.filling import TileJob, tile_columns, tile_key
 from dynfrac.sweeps.parts import Damage
-from dynfrac.sweeps.runs import Sweep, sweep
+from dynfrac.sweeps.results import Sweep
+from dynfrac.sweeps.runs import sweep
 from dynfrac.sweeps.specifications import (
     AXIS_KEYS,
     mismatches,
@@ -29,6 +30,8 @@ from dynfrac.sweeps.verification import Verification
 from dynfrac.systems.catalogue import make_architecture, make_map
 
 _MAKERS = {"map": make_map, "architecture": make_architecture}
+
+_OF_A_JOB = ("map_", "n_steps", "every", "rule", "record", "dtype", "lanes")
 
 
 def check_sample(
@@ -71,7 +74,7 @@ def check_sample(
     finished = [
         i
         for i, cells in enumerate(cut(store.shape, store.tile))
-        if _first(cells) not in known and store.chunk("status", cells).exists()
+        if tile_key(cells) not in known and store.chunk("status", cells).exists()
     ]
     draw = np.random.default_rng(seed).choice(finished, min(n, len(finished)), replace=False)
     chosen = {*draw.tolist()}
@@ -153,13 +156,15 @@ def _compare(
     tiles: Sequence[Tile],
     on_progress: Progress | None,
 ) -> list[Damage]:
-    axes, map_, fixed = (arguments[name] for name in ("axes", "map_", "hparams"))
-    own_lengths = N_STEPS not in map_.defaults and any(axis.name == N_STEPS for axis in axes)
-    names = ("n_steps", "every", "rule", "record", "dtype", "lanes")
-    engine = Evaluator(map_, own_lengths=own_lengths, **{name: arguments[name] for name in names})
+    axes, map_ = arguments["axes"], arguments["map_"]
+    job = TileJob(
+        own_lengths=N_STEPS not in map_.defaults and any(axis.name == N_STEPS for axis in axes),
+        fixed=arguments["hparams"],
+        **{name: arguments[name] for name in _OF_A_JOB},
+    )
     points = [store.read(name) for name in store.dimensions]
     sizes = [math.prod(cell.stop - cell.start for cell in cells) for cells in tiles]
-    total, settled = sum(sizes) * engine.n_steps, 0
+    total, settled = sum(sizes) * job.n_steps, 0
 
     def report(steps: int) -> None:
         nonlocal settled
@@ -170,23 +175,15 @@ def _compare(
     report(0)
     damage = []
     for cells in tiles:
-        ranges = [values[cell] for values, cell in zip(points, cells, strict=True)]
-        grid = np.meshgrid(*ranges, indexing="ij")
-        columns = {name: g.ravel() for name, g in zip(store.dimensions, grid, strict=True)}
-        outcomes = engine({**fixed, **columns}, on_progress=report)
-        values = {**vars(outcomes), **outcomes.metrics}
+        values = job(tile_columns(store, points, cells), report)
         for name in store.fields:
             stored = store.read_tile(name, cells)
             right = values[name].reshape(stored.shape).astype(stored.dtype)
             n_wrong = int((_bits(stored) != _bits(right)).any(-1).sum())
             if n_wrong:
                 reason = f"{n_wrong} of its {stored.size} values are not those computed again"
-                damage.append(Damage(name, _first(cells), reason))
+                damage.append(Damage(name, tile_key(cells), reason))
     return damage
-
-
-def _first(cells: Tile) -> tuple[int, ...]:
-    return tuple(cell.start for cell in cells)
 
 
 def _bits(values: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dynfrac.sweeps.arrays import CHECKSUM, array_metadata, create_array
+from dynfrac.sweeps.filling import tile_key
 from dynfrac.sweeps.parts import Damage, Parts, layout, open_parts
 from dynfrac.sweeps.specifications import checked_specification
 from dynfrac.sweeps.tiles import cut
@@ -68,7 +69,7 @@ def _clear(parts: Parts, damage: Iterable[Damage]) -> None:
     """Make the damaged tiles pending."""
     wrong = {part.cell for part in damage}
     for cells in cut(parts.store.shape, parts.store.tile):
-        if tuple(cell.start for cell in cells) in wrong:
+        if tile_key(cells) in wrong:
             parts.store.clear(cells)
 
 

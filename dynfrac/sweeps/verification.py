@@ -17,6 +17,7 @@ import numpy as np
 
 from dynfrac.orbits.outcomes import Status
 from dynfrac.sweeps.arrays import DamagedStore, all_fields, damaged
+from dynfrac.sweeps.filling import tile_key
 from dynfrac.sweeps.parts import GROUP, Damage, open_parts
 from dynfrac.sweeps.specifications import checked_specification
 from dynfrac.sweeps.stores import Store, read_attributes
@@ -165,7 +166,7 @@ def _check_tile(store: Store, cells: Tile, plain: Collection[str]) -> tuple[bool
     """Return whether a tile has its marker, and what is wrong with its chunks."""
     # Before the fields: a sweep that runs at the same time writes it after them.
     finished = store.chunk("status", cells).exists()
-    first = tuple(cell.start for cell in cells)
+    first = tile_key(cells)
     damage = []
     for name in store.fields:
         chunk = store.chunk(name, cells)

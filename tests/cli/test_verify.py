@@ -10,7 +10,8 @@ import tensorstore as ts
 from dynfrac.cli import cmd_verify
 from dynfrac.cli.main import main
 from dynfrac.orbits.axes import Axis
-from dynfrac.sweeps.runs import open_sweep, sweep
+from dynfrac.sweeps.results import open_sweep
+from dynfrac.sweeps.runs import sweep
 from dynfrac.systems.complex_maps import Quadratic
 
 WINDOW = ("--x", "c_re=-2:0.5", "--y", "c_im=-1.2:1.2", "--rule", "bounded:2")

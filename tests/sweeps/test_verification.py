@@ -1,6 +1,5 @@
 """Verification: every kind of damage is found and repaired, and what a kill leaves is none."""
 
-import dataclasses
 import json
 import shutil
 
@@ -13,7 +12,8 @@ from dynfrac.sweeps import recomputation, stores
 from dynfrac.sweeps.arrays import FIELDS
 from dynfrac.sweeps.recomputation import check_sample, remake, sweep_again
 from dynfrac.sweeps.repairs import repair_store
-from dynfrac.sweeps.runs import open_sweep, sweep
+from dynfrac.sweeps.results import open_sweep
+from dynfrac.sweeps.runs import sweep
 from dynfrac.sweeps.stores import open_store
 from dynfrac.sweeps.verification import verify_store
 from dynfrac.systems.catalogue import make_architecture
@@ -184,15 +184,13 @@ def test_a_sample_of_a_sound_sweep_finds_nothing(whole):
 
 
 def test_if_all_of_a_sample_differs_the_program_is_suspected(path, monkeypatch):
-    other = dataclasses.replace
-    real = recomputation.Evaluator
+    real = recomputation.TileJob.__call__
 
-    class Other(real):
-        def __call__(self, *arguments, **settings):
-            made = super().__call__(*arguments, **settings)
-            return other(made, measure=made.measure + 1)
+    def other(job, columns, on_progress=None):
+        made = real(job, columns, on_progress)
+        return {**made, "measure": made["measure"] + 1}
 
-    monkeypatch.setattr(recomputation, "Evaluator", Other)
+    monkeypatch.setattr(recomputation.TileJob, "__call__", other)
     found = check_sample(verify_store(path), 3)
     assert found.damaged == 3 and "the program or the machine may have changed" in found.flags[0]
 
