@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -17,7 +17,7 @@ from dynfrac.cli.output import (
     format_duration,
     print_json,
     print_table,
-    progress_bar,
+    progress_reporter,
 )
 from dynfrac.cli.pairs import parse_numbers
 from dynfrac.cli.sources import (
@@ -304,16 +304,14 @@ def _reporter(stack: contextlib.ExitStack, *, announce: bool) -> Progress:
 
     The notice is for logs, where no bar is drawn, and for planning: it stays on the screen.
     """
-    advance: Callable[[float], None] | None = None
-    shown, start = 0, 0.0
+    show = progress_reporter(stack, "sweep")
+    start: float | None = None
 
     def report(done: int, total: int) -> None:
-        nonlocal advance, shown, start, announce
-        if advance is None:
-            advance = stack.enter_context(progress_bar("sweep", total))
+        nonlocal start, announce
+        show(done, total)
+        if start is None:
             start = time.perf_counter()
-        advance(done - shown)
-        shown = done
         elapsed = time.perf_counter() - start
         if announce and done and elapsed > NOTICE_AFTER:
             announce = False

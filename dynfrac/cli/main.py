@@ -32,6 +32,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "dynfrac.cli.cmd_show:command",
         "Draw the picture of a sweep.",
     ),
+    "verify": (
+        "dynfrac.cli.cmd_verify:command",
+        "Check a sweep on disk for damage, and repair it.",
+    ),
     "boxdim": (
         "dynfrac.cli.cmd_boxdim:command",
         "Box dimension of a boundary or a set, from an image or a sweep.",

@@ -241,6 +241,34 @@ def progress_bar(description: str, total: float | None) -> Iterator[Callable[[fl
         yield advance
 
 
+def progress_reporter(stack: contextlib.ExitStack, description: str) -> Callable[[int, int], None]:
+    """Return a callback that opens a bar when it hears the total, and not before.
+
+    Parameters
+    ----------
+    stack : ExitStack
+        It closes the bar.
+    description : str
+        As in `progress_bar`.
+
+    Returns
+    -------
+    callable
+        `report(done, total)` takes all that is done so far, not what was added.
+    """
+    advance: Callable[[float], None] | None = None
+    shown = 0
+
+    def report(done: int, total: int) -> None:
+        nonlocal advance, shown
+        if advance is None:
+            advance = stack.enter_context(progress_bar(description, total))
+        advance(done - shown)
+        shown = done
+
+    return report
+
+
 def progress_is_shown() -> bool:
     """Whether progress bars are wanted: a terminal, no `--quiet`, no `DYNFRAC_PROGRESS=0`."""
     if os.environ.get("DYNFRAC_PROGRESS") == "0" or not sys.stderr.isatty():

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from dynfrac.cli.output import progress_bar
+from dynfrac.cli.output import progress_reporter
 from dynfrac.cli.pairs import parse_pairs
 from dynfrac.systems.abstract import AbstractMap
 from dynfrac.systems.catalogue import make_architecture, make_map
@@ -70,10 +70,15 @@ def training_arguments(arguments: tuple[str, ...], shorthands: Mapping[str, Any]
         if name in given:
             raise ValueError(f"--{name} and --arg {name} are both given; drop one of them")
         given[name] = shorthands[name]
-    if given.get("data") == "mnist":
+    fetch_data(given)
+    return given
+
+
+def fetch_data(arguments: Mapping[str, Any]) -> None:
+    """Download data that a training with these arguments asks for and is not there yet."""
+    if arguments.get("data") == "mnist":
         for split in ("train", "test"):
             _fetch_mnist(split)
-    return given
 
 
 def make_source(
@@ -151,17 +156,8 @@ def check_demand(map_: AbstractMap, wanted: Mapping[str, float]) -> None:
 def _fetch_mnist(split: str) -> None:
     """Download what is missing of MNIST, with a progress bar, before a map asks for it."""
     with contextlib.ExitStack() as stack:
-        advance: Callable[[float], None] | None = None
-        shown = 0
-
-        def report(done: int, total: int) -> None:
-            nonlocal advance, shown
-            if advance is None:  # nothing is shown unless something is downloaded
-                advance = stack.enter_context(progress_bar(f"MNIST {split}", total))
-            advance(done - shown)
-            shown = done
-
-        load_mnist(1, split=split, on_progress=report)
+        # No bar is drawn unless something is downloaded.
+        load_mnist(1, split=split, on_progress=progress_reporter(stack, f"MNIST {split}"))
 
 
 def on_demand(arguments: Collection[str], wanted: Mapping[str, float]) -> dict[str, Any]:

@@ -154,7 +154,7 @@ def _alone(
     """Compute tile after tile in this process."""
     points = [store.read(name) for name in store.dimensions]
     for cells in tiles:
-        yield cells, job(_columns(store, points, cells), report)
+        yield cells, job(tile_columns(store, points, cells), report)
 
 
 def _shared(
@@ -162,7 +162,7 @@ def _shared(
 ) -> Generator[tuple[Tile, Block]]:
     """Have tiles computed by workers, and yield them as they come."""
     points = [store.read(name) for name in store.dimensions]
-    tasks = ((cells, _columns(store, points, cells)) for cells in tiles)
+    tasks = ((cells, tile_columns(store, points, cells)) for cells in tiles)
     here = jax.devices()[0].device_kind
     for cells, block, device in workers.run(job, tasks):
         if device != here:
@@ -174,7 +174,7 @@ def _shared(
         yield cells, block
 
 
-def _columns(store: Store, points: Sequence[np.ndarray], cells: Tile) -> dict[str, np.ndarray]:
+def tile_columns(store: Store, points: Sequence[np.ndarray], cells: Tile) -> dict[str, np.ndarray]:
     """Return the hyperparameters of a tile's runs."""
     ranges = [values[cell] for values, cell in zip(points, cells, strict=True)]
     grid = np.meshgrid(*ranges, indexing="ij")

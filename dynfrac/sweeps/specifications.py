@@ -12,6 +12,7 @@ import json
 import math
 import numbers
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -20,6 +21,7 @@ import numpy as np
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.batch_sizes import default_lanes
 from dynfrac.orbits.rules import AbstractRule
+from dynfrac.sweeps.arrays import DamagedStore
 from dynfrac.sweeps.fingerprints import fingerprint
 from dynfrac.sweeps.stores import Store
 from dynfrac.sweeps.tiles import tile_runs, tile_shape
@@ -115,15 +117,26 @@ def stored_specification(store: Store) -> dict[str, Any]:
     ValueError
         If it is not the one whose hash is stored beside it, or of a format that is not known.
     """
-    specification = store.attributes["specification"]
-    if specification_hash(specification) != store.attributes.get("specification_hash"):
-        raise ValueError(
-            f"{store.path} is damaged: its specification does not have the hash beside it; "
-            "sweep again under another name"
-        )
+    return checked_specification(store.path, store.attributes)
+
+
+def checked_specification(path: Path, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the specification among the attributes of a store that need not be open.
+
+    Raises
+    ------
+    DamagedStore
+        If it is not the one whose hash is stored beside it.
+    ValueError
+        If it is of a format that is not known.
+    """
+    specification = attributes["specification"]
+    if specification_hash(specification) != attributes.get("specification_hash"):
+        reason = "its specification does not have the hash beside it"
+        raise DamagedStore(f"{path} is damaged: {reason}; sweep again under another name", reason)
     if specification.get("format") != FORMAT:
         raise ValueError(
-            f"{store.path} has format {specification.get('format')}, and this dynfrac reads "
+            f"{path} has format {specification.get('format')}, and this dynfrac reads "
             f"format {FORMAT}; open it with the version that wrote it"
         )
     return specification
@@ -137,6 +150,22 @@ def refuse_another(store: Store, specification: Mapping[str, Any]) -> None:
     ValueError
         Naming every field that differs, with both values.
     """
+    found = mismatches(store, specification)
+    if found:
+        raise ValueError(
+            f"{store.path} holds another sweep: {found}; ask for the same or choose another name"
+        )
+
+
+def mismatches(store: Store, specification: Mapping[str, Any]) -> str:
+    """Say in what a store differs from what a sweep with `specification` would write here.
+
+    Returns
+    -------
+    str
+        Every field that differs with both values, or that of packages whose other versions may
+        round differently; empty if tiles computed here fit to those stored.
+    """
     found = differences(stored_specification(store), specification)
     begun = store.attributes.get("versions", {})
     found += [
@@ -146,11 +175,7 @@ def refuse_another(store: Store, specification: Mapping[str, Any]) -> None:
     ]
     # The fingerprint says little to a reader, and differs whenever anything else of the map does.
     named = [field for field in found if field[0] != "fingerprint"] or found
-    if named:
-        listed = ", ".join(f"{name} is {old} there and {new} here" for name, old, new in named)
-        raise ValueError(
-            f"{store.path} holds another sweep: {listed}; ask for the same or choose another name"
-        )
+    return ", ".join(f"{name} is {old} there and {new} here" for name, old, new in named)
 
 
 def canonical(obj: Any) -> Any:

@@ -5,6 +5,8 @@
   coordinates. Rows are the y axis, the first row its low end.
 * The chunk of `status` is written last. Its fill value 0 means pending, so it doubles as the marker
   of a finished tile: whatever else of a tile is on disk does not count without it.
+* Every chunk ends in its checksum, and a finished tile has one of every field, so that whatever is
+  lost or changed on the way shows (`dynfrac.sweeps.verification`).
 * A store appears under its name complete with metadata, or not at all.
 * Attributes and arrays depend on the specification alone. Clock, host and versions of each session
   go to a log below ``log/``, a group of its own, so that readers of Zarr do not stumble over it.
@@ -21,43 +23,25 @@ import errno
 import json
 import math
 import os
-import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 import tensorstore as ts
 
-from dynfrac.orbits.outcomes import Status
+from dynfrac.sweeps.arrays import (
+    FIELDS,
+    all_fields,
+    array_metadata,
+    create_array,
+    damage_reported,
+    damaged,
+    open_array,
+    reason_of,
+)
 from dynfrac.sweeps.tiles import Tile
-
-_MEANINGS = " ".join(status.name.lower() for status in Status)
-
-FIELDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
-    "measure": (
-        "float64",
-        "NaN",
-        {"long_name": "signed measure of the outcome rule, negative for converged runs"},
-    ),
-    "t_escape": (
-        "int32",
-        -1,
-        {"long_name": "first recorded loss over the limit or not finite, else -1"},
-    ),
-    "final_loss": ("float64", "NaN", {"long_name": "last recorded loss"}),
-    "status": (
-        "uint8",
-        0,
-        {
-            "long_name": "outcome of the run",
-            "flag_values": [int(status) for status in Status],
-            "flag_meanings": _MEANINGS,
-        },
-    ),
-}
-"""Name -> (data type, fill value, attributes), in the order of writing: `status` last."""
 
 CELL_BYTES = sum(np.dtype(kind).itemsize for kind, _, _ in FIELDS.values())
 
@@ -98,8 +82,37 @@ class Store:
         ValueError
             If a chunk cannot be decoded.
         """
-        with _damage_reported(self.path, name):
+        with damage_reported(self.path, name):
             return np.asarray(self._arrays[name].read().result())
+
+    def read_tile(self, name: str, tile: Tile) -> np.ndarray:
+        """Read one field of one tile; fill values where it has no chunk.
+
+        Raises
+        ------
+        DamagedStore
+            If the chunk cannot be decoded.
+        """
+        with damage_reported(self.path, name):
+            return np.asarray(self._arrays[name][tile].read().result())
+
+    def chunk(self, name: str, tile: Tile) -> Path:
+        """Return the file that holds one field of one tile, if there is any."""
+        key = (str(cells.start // edge) for cells, edge in zip(tile, self.tile, strict=True))
+        return self.path.joinpath(name, "c", *key)
+
+    def clear(self, tile: Tile) -> None:
+        """Make a tile pending again and remove its chunks; returns when they are gone.
+
+        The marker goes first: a tile that is killed in between is pending, never wrong.
+        """
+        for name in reversed(self.fields):
+            chunk = self.chunk(name, tile)
+            if chunk.is_dir():
+                shutil.rmtree(chunk)
+            else:
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    chunk.unlink()
 
     def write(self, tile: Tile, values: Mapping[str, np.ndarray]) -> None:
         """Write all fields of one tile; returns when they are on disk.
@@ -116,17 +129,26 @@ class Store:
         OSError
             If the disk is full or does not take it for another reason.
         """
-        *others, marker = self.fields
         try:
-            writes = [self._arrays[name][tile].write(values[name]) for name in others]
-            for write in writes:
-                write.result()
-            self._arrays[marker][tile].write(values[marker]).result()
+            try:
+                self._put(tile, values)
+            except ValueError:
+                # A chunk that reaches over the edge of the grid is read before it is written over,
+                # which fails where an unfinished tile has a broken one.
+                self.clear(tile)
+                self._put(tile, values)
         except ValueError as error:  # what the writer makes of a full or broken disk
             raise OSError(
-                f"{self.path} cannot be written to ({_reason(self.path, error)}); finished tiles "
+                f"{self.path} cannot be written to ({reason_of(self.path, error)}); finished tiles "
                 "are kept, so make room and sweep again to resume"
             ) from error
+
+    def _put(self, tile: Tile, values: Mapping[str, np.ndarray]) -> None:
+        *others, marker = self.fields
+        writes = [self._arrays[name][tile].write(values[name]) for name in others]
+        for write in writes:
+            write.result()
+        self._arrays[marker][tile].write(values[marker]).result()
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Append a record to the log, one line of JSON."""
@@ -173,13 +195,8 @@ def create_store(
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         draft.mkdir()
-        shape = [len(values) for values in points.values()]
-        for name, (kind, fill, about) in all_fields(attributes).items():
-            _create_array(draft / name, shape, tile, kind, fill, list(points), about)
-        for name, values in points.items():
-            size = [len(values)]
-            axis = _create_array(draft / name, size, size, "float64", "NaN", [name], {})
-            axis.write(np.asarray(values, np.float64)).result()
+        for name, metadata in array_metadata(attributes, points, tile).items():
+            create_array(draft / name, metadata, points.get(name))
         (draft / _LOG).mkdir()
         _write_group(draft / _LOG, {})
         _write_group(draft, attributes)
@@ -202,50 +219,49 @@ def open_store(path: str | os.PathLike[str]) -> Store:
         If what is there is not the store of a sweep, or is damaged.
     """
     target = Path(path)
-    if not target.exists():
-        raise FileNotFoundError(errno.ENOENT, "there is no such sweep", str(target))
-    metadata = target / "zarr.json"
-    if not metadata.is_file():
-        raise ValueError(
-            f"{target} exists and is not a sweep (it holds no zarr.json); choose another name"
-        )
-    with _damage_reported(target, "zarr.json"):
-        group = json.loads(metadata.read_text(encoding="utf-8"))
-        if not isinstance(group, dict):
-            raise ValueError("not a JSON object")
-    attributes = group.get("attributes")
-    if not isinstance(attributes, dict) or "specification" not in attributes:
-        raise ValueError(f"{target} is a Zarr store and not a sweep; choose another name")
+    attributes = read_attributes(target)
     fields = tuple(all_fields(attributes))
-    arrays = {name: _open_array(target, name) for name in fields}
+    arrays = {name: open_array(target, name) for name in fields}
     reference = arrays["status"]
     names = tuple(str(name) for name in reference.domain.labels)
     for name in fields:
         if arrays[name].shape != reference.shape:
-            raise _damaged(target, name, f"its shape is {arrays[name].shape}")
+            raise damaged(target, name, f"its shape is {arrays[name].shape}")
     for i, name in enumerate(names):
-        arrays[name] = _open_array(target, name)
+        arrays[name] = open_array(target, name)
         if arrays[name].shape != reference.shape[i : i + 1]:
-            raise _damaged(target, name, f"its shape is {arrays[name].shape}")
+            raise damaged(target, name, f"its shape is {arrays[name].shape}")
     chunk = [edge or 0 for edge in reference.chunk_layout.write_chunk.shape or ()]
     return Store(target, attributes, names, tuple(reference.shape), tuple(chunk), fields, arrays)
 
 
-def all_fields(attributes: Mapping[str, Any]) -> dict[str, tuple[str, Any, dict[str, Any]]]:
-    """Return the fields of a store: `FIELDS` and the metrics that were asked for, `status` last.
+def read_attributes(path: Path) -> dict[str, Any]:
+    """Return the attributes of a store's group, among them its specification.
 
-    Parameters
-    ----------
-    attributes : mapping
-        Of the group, with its specification.
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing at `path`.
+    DamagedStore
+        If they cannot be read.
+    ValueError
+        If what is there is not the store of a sweep.
     """
-    recorded = attributes["specification"].get("record", ())
-    metrics = {
-        name: ("float64", "NaN", {"long_name": f"{name.replace('_', ' ')} at the last loss"})
-        for name in recorded
-    }
-    before = {name: field for name, field in FIELDS.items() if name != "status"}
-    return {**before, **metrics, "status": FIELDS["status"]}
+    if not path.exists():
+        raise FileNotFoundError(errno.ENOENT, "there is no such sweep", str(path))
+    metadata = path / "zarr.json"
+    if not metadata.is_file():
+        raise ValueError(
+            f"{path} exists and is not a sweep (it holds no zarr.json); choose another name"
+        )
+    with damage_reported(path, "zarr.json"):
+        group = json.loads(metadata.read_text(encoding="utf-8"))
+        if not isinstance(group, dict):
+            raise ValueError("not a JSON object")
+    attributes = group.get("attributes")
+    if not isinstance(attributes, dict) or not isinstance(attributes.get("specification"), dict):
+        raise ValueError(f"{path} is a Zarr store and not a sweep; choose another name")
+    return attributes
 
 
 def check_space(path: Path, cells: int, shape: Sequence[int], n_metrics: int = 0) -> None:
@@ -283,64 +299,7 @@ def _gigabytes(size: int) -> str:
     return f"{size / 1000**power:.3g} {('', 'kB', 'MB', 'GB', 'TB')[power]}"
 
 
-def _create_array(
-    path: Path,
-    shape: Sequence[int],
-    chunk: Sequence[int],
-    kind: str,
-    fill: Any,
-    dimensions: Sequence[str],
-    attributes: Mapping[str, Any],
-) -> ts.TensorStore:
-    metadata = {
-        "shape": list(shape),
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(chunk)}},
-        "data_type": kind,
-        "fill_value": fill,
-        "codecs": [
-            {"name": "bytes", "configuration": {"endian": "little"}},
-            {"name": "zstd", "configuration": {"level": 3}},
-        ],
-        "dimension_names": list(dimensions),
-        "attributes": dict(attributes),
-    }
-    return ts.open({**_spec(path), "metadata": metadata}, create=True).result()
-
-
-def _open_array(store: Path, name: str) -> ts.TensorStore:
-    with _damage_reported(store, name):
-        return ts.open(_spec(store / name), open=True).result()
-
-
-def _spec(path: Path) -> dict[str, Any]:
-    return {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{path.absolute()}/"}}
-
-
 def _write_group(path: Path, attributes: Mapping[str, Any]) -> None:
     group = {"zarr_format": 3, "node_type": "group", "attributes": dict(attributes)}
     text = json.dumps(group, indent=2, allow_nan=False)
     (path / "zarr.json").write_text(text + "\n", encoding="utf-8")
-
-
-@contextlib.contextmanager
-def _damage_reported(store: Path, name: str) -> Iterator[None]:
-    """Turn what the reader of a damaged array says into one sentence."""
-    try:
-        yield
-    except (ValueError, json.JSONDecodeError) as error:
-        raise _damaged(store, name, _reason(store, error)) from error
-
-
-def _reason(store: Path, error: Exception) -> str:
-    """Return the core of a message of tensorstore's, on one line.
-
-    It puts a code in front and its settings in brackets behind, and all paths are absolute.
-    """
-    text = re.sub(r"^[A-Z_]+: (Error opening \S+ driver: )?", "", str(error)).partition(" [")[0]
-    return " ".join(text.replace(f"{store.absolute()}{os.sep}", "").split()).rstrip(" .:")
-
-
-def _damaged(store: Path, name: str, reason: str) -> ValueError:
-    return ValueError(
-        f"{store} is damaged: {name} cannot be read ({reason}); sweep again under another name"
-    )

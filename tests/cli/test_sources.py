@@ -249,7 +249,7 @@ def test_mnist_is_fetched_with_a_bar_before_anything_else(run, monkeypatch):
         bars.append((description, total, done))
 
     monkeypatch.setattr(sources, "load_mnist", load)
-    monkeypatch.setattr(sources, "progress_bar", bar)
+    monkeypatch.setattr("dynfrac.cli.output.progress_bar", bar)
     # Whoever looks for the files now looks here, not at the network.
     monkeypatch.setenv("DYNFRAC_DATA", "nowhere")
     status, _, err = run(*NET[:3], *RATES, "--data", "mnist", "--out", "m.zarr")

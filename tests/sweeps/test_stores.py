@@ -50,7 +50,7 @@ def test_it_is_plain_zarr_with_one_chunk_for_a_tile(store):
         assert array["shape"] == [5, 7]
         assert array["chunk_grid"]["configuration"]["chunk_shape"] == [2, 4]
         assert array["dimension_names"] == ["y", "x"]
-        assert [codec["name"] for codec in array["codecs"]] == ["bytes", "zstd"]
+        assert [codec["name"] for codec in array["codecs"]] == ["bytes", "zstd", "crc32c"]
     store.write((slice(0, 2), slice(0, 4)), block((2, 4)))
     chunks = [path for path in (store.path / "status" / "c").rglob("*") if path.is_file()]
     assert chunks == [store.path / "status" / "c" / "0" / "0"]
