@@ -164,14 +164,15 @@ def _shared(
     points = [store.read(name) for name in store.dimensions]
     tasks = ((cells, tile_columns(store, points, cells)) for cells in tiles)
     here = jax.devices()[0].device_kind
-    for cells, block, device in workers.run(job, tasks):
-        if device != here:
-            raise RuntimeError(
-                f"workers compute on {device!r} and this process on {here!r}, which round "
-                "differently; start the sweep on a machine of the workers' kind"
-            )
-        report(job.n_steps * math.prod(cell.stop - cell.start for cell in cells))
-        yield cells, block
+    with contextlib.closing(workers.run(job, tasks)) as results:
+        for cells, block, device in results:
+            if device != here:
+                raise RuntimeError(
+                    f"workers compute on {device!r} and this process on {here!r}, which round "
+                    "differently; start the sweep on a machine of the workers' kind"
+                )
+            report(job.n_steps * math.prod(cell.stop - cell.start for cell in cells))
+            yield cells, block
 
 
 def tile_columns(store: Store, points: Sequence[np.ndarray], cells: Tile) -> dict[str, np.ndarray]:

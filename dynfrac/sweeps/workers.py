@@ -13,9 +13,11 @@ import multiprocessing
 import os
 import pickle
 import signal
-from collections.abc import Callable, Iterable, Iterator
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait as wait_for
 from typing import Any, final
 
 import jax
@@ -35,7 +37,7 @@ class Workers(abc.ABC):
     @abc.abstractmethod
     def run(
         self, job: Callable[[Any], Any], tasks: Iterable[Task]
-    ) -> Iterator[tuple[Any, Any, str]]:
+    ) -> Generator[tuple[Any, Any, str]]:
         """Do a job on every task.
 
         Parameters
@@ -76,7 +78,7 @@ class ProcessWorkers(Workers):
 
     def run(
         self, job: Callable[[Any], Any], tasks: Iterable[Task]
-    ) -> Iterator[tuple[Any, Any, str]]:
+    ) -> Generator[tuple[Any, Any, str]]:
         """Do a job on every task; a process that is killed is replaced, and its task done again."""
         payload = _pickled(job)
         left = iter(tasks)
@@ -127,7 +129,7 @@ class ExecutorWorkers(Workers):
 
     def run(
         self, job: Callable[[Any], Any], tasks: Iterable[Task]
-    ) -> Iterator[tuple[Any, Any, str]]:
+    ) -> Generator[tuple[Any, Any, str]]:
         """Do a job on every task."""
         yield from _drive(self.executor, self.n, _pickled(job), iter(tasks), {})
 
@@ -175,7 +177,7 @@ def _drive(
     payload: bytes,
     left: Iterator[Task],
     unfinished: dict[Any, Any],
-) -> Iterator[tuple[Any, Any, str]]:
+) -> Generator[tuple[Any, Any, str]]:
     """Keep an executor supplied. `unfinished` holds what was submitted and has not come back."""
     futures: dict[Future, Any] = {}
 
@@ -233,6 +235,7 @@ def _end(pool: ProcessPoolExecutor) -> None:
 def _begin(counter: Any, n: int) -> None:
     """Prepare a worker: an equal share of the processors, and no Ctrl-C of its own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     with counter.get_lock():
         place = counter.value
         counter.value += 1
@@ -240,6 +243,14 @@ def _begin(counter: Any, n: int) -> None:
         # Before jax makes its threads, whose number follows the processors that it may use.
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, cores[place % min(n, len(cores)) :: n] or cores)
+
+
+def _end_with_parent() -> None:
+    """End when the process that sends tasks is gone: killed, it cannot say so."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait_for([parent.sentinel])
+        os._exit(1)
 
 
 @functools.lru_cache(maxsize=2)

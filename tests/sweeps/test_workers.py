@@ -192,7 +192,8 @@ if __name__ == "__main__":
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
-def test_ctrl_c_ends_all_processes_and_keeps_what_is_done(tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_ctrl_c_and_a_kill_end_all_processes_and_keep_what_is_done(tmp_path, how):
     script, path = tmp_path / "run.py", tmp_path / "stopped.zarr"
     script.write_text(INTERRUPTED)
     # A group of its own, all of which hears Ctrl-C, as in a terminal.
@@ -207,9 +208,13 @@ def test_ctrl_c_ends_all_processes_and_keeps_what_is_done(tmp_path):
     while not log.exists() or '"tile"' not in log.read_text():
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGINT)
+    if how == signal.SIGINT:
+        os.killpg(process.pid, how)
+    else:
+        os.kill(process.pid, how)  # the workers hear nothing of it
     said = process.communicate(timeout=60)[0]
-    assert "cells are kept" in said and "resume" in said
+    if how == signal.SIGINT:
+        assert "cells are kept" in said and "resume" in said
     kept = open_sweep(path)
     assert 0 < kept.reused < 64 * 64
     while living(process.pid) and time.monotonic() < deadline:
