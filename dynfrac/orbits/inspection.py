@@ -31,8 +31,10 @@ def largest_array(map_: AbstractMap) -> int:
     Of a network these are activations, which are many times its weights. Arrays that do not depend
     on the run, such as the data, do not count.
     """
+    real = choose_dtype(map_)  # some maps cannot be traced in another type than theirs
     with precision():
-        hparams, state = _example(map_)
+        map_ = cast_floats(map_, real)
+        hparams, state = _example(map_, real)
         closed = jax.make_jaxpr(map_.step)(state, hparams, 0)
     return max([state_size(map_), *_dependent_sizes(closed.jaxpr)])
 
