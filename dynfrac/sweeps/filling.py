@@ -106,8 +106,10 @@ def fill(
     ------
     KeyboardInterrupt
         With a message that says what is kept.
-    RuntimeError
-        If workers are lost again and again, or compute on another kind of device.
+    ChildProcessError, ConnectionError
+        If workers are lost again and again.
+    ValueError
+        If they compute on another kind of device.
     """
     sizes = {tile_key(cells): math.prod(c.stop - c.start for c in cells) for cells in tiles}
     total = sum(sizes.values()) * job.n_steps
@@ -167,7 +169,7 @@ def _shared(
     with contextlib.closing(workers.run(job, tasks)) as results:
         for cells, block, device in results:
             if device != here:
-                raise RuntimeError(
+                raise ValueError(
                     f"workers compute on {device!r} and this process on {here!r}, which round "
                     "differently; start the sweep on a machine of the workers' kind"
                 )

@@ -106,8 +106,8 @@ def sweep(
         hold, a folder that is not a sweep or is damaged, or a sweep with another specification.
     OSError
         If `out` cannot be created or written to.
-    RuntimeError
-        If workers are lost again and again, or are of another kind than this machine's device.
+    ChildProcessError, ConnectionError
+        If workers are lost again and again, or their cluster is.
     KeyboardInterrupt
         With a message that says what is kept and how to go on.
 

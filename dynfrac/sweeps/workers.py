@@ -9,13 +9,21 @@ from __future__ import annotations
 import abc
 import contextlib
 import functools
+import logging
 import multiprocessing
 import os
 import pickle
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait as wait_for
 from typing import Any, final
@@ -56,8 +64,8 @@ class Workers(abc.ABC):
         ------
         ValueError
             If the job cannot be pickled.
-        RuntimeError
-            If workers are lost again and again.
+        ChildProcessError, ConnectionError
+            If workers are lost again and again, or what leads to them is.
         """
 
 
@@ -94,9 +102,10 @@ class ProcessWorkers(Workers):
             except BrokenProcessPool:
                 losses += 1
                 if losses >= _MOST_LOSSES:
-                    raise RuntimeError(
-                        f"workers ended without a word {losses} times in a row (killed, or out of "
-                        "memory); finished tiles are kept: sweep again with fewer workers"
+                    raise ChildProcessError(
+                        f"workers ended without a word {losses} times in a row (killed, out of "
+                        'memory, or started by a script without `if __name__ == "__main__":`); '
+                        "finished tiles are kept: mend that, or sweep again with fewer workers"
                     ) from None
             finally:
                 _end(pool)
@@ -131,7 +140,17 @@ class ExecutorWorkers(Workers):
         self, job: Callable[[Any], Any], tasks: Iterable[Task]
     ) -> Generator[tuple[Any, Any, str]]:
         """Do a job on every task."""
-        yield from _drive(self.executor, self.n, _pickled(job), iter(tasks), {})
+        try:
+            yield from _drive(self.executor, self.n, _pickled(job), iter(tasks), {})
+        except Exception as error:
+            # What a cluster says of itself, and not what the job said.
+            of_cluster = type(error).__module__.partition(".")[0] == "distributed"
+            if not of_cluster and not isinstance(error, CancelledError):
+                raise
+            raise ConnectionError(
+                f"the cluster gave up ({type(error).__name__}); finished tiles are kept: start it "
+                "again, and the same command goes on"
+            ) from error
 
 
 @contextlib.contextmanager
@@ -161,7 +180,7 @@ def connect(address: str) -> Iterator[ExecutorWorkers]:
             f"scheduler={address} does not answer ({type(error).__name__}); start one with "
             "`dask scheduler` and workers with `dask worker ADDRESS`"
         ) from None
-    with client:
+    with client, _quiet("distributed.client"):
         n_workers = len(client.scheduler_info(n_workers=-1)["workers"])
         if not n_workers:
             raise ValueError(
@@ -169,6 +188,18 @@ def connect(address: str) -> Iterator[ExecutorWorkers]:
             )
         # Not pure: equal tasks of two sweeps must not share a result.
         yield ExecutorWorkers(client.get_executor(pure=False, retries=3), n_workers)
+
+
+@contextlib.contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Keep a logger's tracebacks away: what they are about ends in a sentence of ours."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _drive(

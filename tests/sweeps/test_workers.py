@@ -104,7 +104,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_task_done_again():
 
 
 def test_workers_that_always_die_end_the_sweep_in_a_sentence():
-    with pytest.raises(RuntimeError, match=r"3 times in a row .* fewer workers"):
+    with pytest.raises(ChildProcessError, match=r"3 times in a row .* fewer workers"):
         list(ProcessWorkers(1).run(die, [("a", 0)]))
 
 
@@ -172,7 +172,7 @@ def test_what_is_no_number_of_workers_is_refused(number, tmp_path):
 
 def test_another_kind_of_device_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "_do", lambda payload, argument: ({}, "an accelerator"))
-    with ThreadPoolExecutor(1) as pool, pytest.raises(RuntimeError, match="round differently"):
+    with ThreadPoolExecutor(1) as pool, pytest.raises(ValueError, match="round differently"):
         sweep(Quadratic(), PLANE, n_steps=5, out=tmp_path / "x.zarr", workers=ExecutorWorkers(pool))
 
 
