@@ -201,8 +201,9 @@ def command(
         raise click.UsageError("give two architectures, or one and --axis NAME=LOW:HIGH:N")
     hparams = parse_numbers("--set", settings)
     given = _shared_arguments(arguments, width, image_size, shorthands)
-    first = _make_arm(a, {**given, **parse_pairs("--arg-a", own_a)}, steps)
-    second = None if b is None else _make_arm(b, {**given, **parse_pairs("--arg-b", own_b)}, steps)
+    own = parse_pairs("--arg-a", own_a), parse_pairs("--arg-b", own_b)
+    first = _make_arm(a, {**given, **own[0]}, steps)
+    second = None if b is None else _make_arm(b, {**given, **own[1]}, steps)
     if levels is not None and second is not None:
         _check_twins(first, second, levels)
     chosen = _parse_seeds(seeds)
@@ -233,11 +234,7 @@ def command(
         else:
             assert second is not None
             found = compare(first, second, search, **options)
-    made_with = {
-        "arguments": given,
-        "arguments_a": parse_pairs("--arg-a", own_a),
-        "arguments_b": parse_pairs("--arg-b", own_b),
-    }
+    made_with = {"arguments": given, "arguments_a": own[0], "arguments_b": own[1]}
     record = {"a": a, "b": b, **made_with, **found.to_dict()}
     write_record(record, out)
     _draw(found, plot, report)

@@ -55,14 +55,13 @@ class Engine:
         self.n_steps = n_steps
         self.real = real
         host = host_driven(map_)
-        self.groups = 1 if host else call_groups(map_, lanes)
         self.advance: Callable[..., Any] = advance_on_host if host else self._advance_groups
         self.begin: Callable[..., Any] = initial_states
         stretched = isinstance(map_, Stretched)
+        self.groups = 1 if host or stretched else call_groups(map_, lanes)
         if stretched:
             self.advance = partial(advance_stretched, plain=self.advance, on_host=host)
             self.begin = begin_stretched
-            self.groups = 1
         self._call_rows = self.groups * lanes
         # What does not become not-a-number with a doomed run: the exponent of its finite steps.
         self.outlasts = np.array([stretched and name == LYAPUNOV for name in readings.finals], bool)
