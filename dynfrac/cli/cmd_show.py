@@ -15,6 +15,7 @@ from dynfrac.cli.output import check_output, print_json
 from dynfrac.orbits.outcomes import Status, one_sided
 from dynfrac.orbits.rules import AbstractRule, make_rule
 from dynfrac.plots.local_dimensions import plot_local_dimension
+from dynfrac.plots.strides import plot_stride
 from dynfrac.plots.trainability import (
     plot_accuracy,
     plot_boundary,
@@ -39,6 +40,7 @@ FIELDS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "train_accuracy": (partial(plot_accuracy, data="training"), ("train_accuracy", "status")),
     "lyapunov": (plot_exponent, ("lyapunov", "status")),
     "boundary": (plot_boundary, ("status",)),
+    "stride": (plot_stride, ("stride", "status")),
     "local-dimension": (plot_local_dimension, ("status",)),
 }
 WIDEST = 92
@@ -86,7 +88,8 @@ def command(
     computed yet are hatched. The other fields are the outcome, the number of the loss at which a
     run escaped, the last loss, the boundary of the converged runs, its local dimension (of a
     finished sweep; dark is smooth, yellow is rough), and, if the sweep recorded them, test loss,
-    accuracies and the largest Lyapunov exponent.
+    accuracies and the largest Lyapunov exponent; of an adaptive sweep also the stride, which is
+    where it ran.
 
     \b
     Example:

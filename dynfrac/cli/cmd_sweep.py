@@ -32,6 +32,7 @@ from dynfrac.orbits.columns import N_STEPS
 from dynfrac.orbits.inspection import metric_names
 from dynfrac.orbits.iteration import Progress
 from dynfrac.studies.presets import PRESETS, make_preset
+from dynfrac.sweeps.refinement import Refinement
 from dynfrac.sweeps.results import Sweep
 from dynfrac.sweeps.runs import sweep
 from dynfrac.sweeps.workers import connect
@@ -103,6 +104,22 @@ class _Task:
 @click.option("--lanes", type=click.IntRange(min=1), help="Runs per batch.  [default: by size]")
 @click.option("--seed", type=click.IntRange(min=0), help="Of weights and data.  [default: 0]")
 @click.option(
+    "--adaptive",
+    is_flag=True,
+    help="Run only what the boundary needs, and fill in the rest from the nearest run.",
+)
+@click.option(
+    "--stride",
+    type=click.IntRange(min=2),
+    help="With --adaptive: cells between the first runs, a power of two.  [default: 16]",
+)
+@click.option(
+    "--guard",
+    type=click.IntRange(min=0),
+    help="With --adaptive: cells beside the boundary that are looked at on every grid.  "
+    "[default: 3]",
+)
+@click.option(
     "--workers",
     type=click.IntRange(min=1),
     default=1,
@@ -140,6 +157,9 @@ def command(
     dtype: str | None,
     lanes: int | None,
     seed: int | None,
+    adaptive: bool,
+    stride: int | None,
+    guard: int | None,
     workers: int,
     scheduler: str | None,
     out: Path,
@@ -161,6 +181,11 @@ def command(
     --workers shares the tiles between processes, --scheduler sends them to a cluster. What a lost
     worker was at is done again.
 
+    --adaptive is for pictures of a boundary: it begins with every 16th cell and halves that, each
+    time only near the boundary that the last grid showed, and follows it. What it draws of the
+    boundary is there; it may miss islands that lie far from everything else. `dynfrac show
+    --field stride` draws where it ran.
+
     --record lyapunov keeps the largest finite-time Lyapunov exponent of every run, for a few times
     the work and without a change of any other outcome; --rule threshold:0@lyapunov takes its sign
     for what converged means.
@@ -168,6 +193,7 @@ def command(
     \b
     Example:
       dynfrac sweep --preset published-tanh --res 256 --steps 500 --out run.zarr
+      dynfrac sweep --preset published-tanh --res 1024 --adaptive --out fine.zarr
       dynfrac sweep --arch mlp --x lr_in=1e-3:1e6 --y lr_out=1e-3:1e6 --out mlp.zarr
       dynfrac sweep --arch my_nets:Net --optimizer adam --batch 32 --epochs 20 \\
           --x lr=1e-4:1 --y seed=0:15 --out mine.zarr
@@ -199,6 +225,7 @@ def command(
         raise click.UsageError("n_steps is an axis, so leave out --steps and --epochs")
     if scheduler is not None and workers > 1:
         raise click.UsageError("--workers and --scheduler exclude each other; give one of them")
+    refinement = _choose_refinement(adaptive, stride, guard)
     with contextlib.ExitStack() as stack:
         hands = workers if scheduler is None else stack.enter_context(connect(scheduler))
         result = sweep(
@@ -212,6 +239,7 @@ def command(
             record=_choose_record(record, task, bool(lengths)),
             dtype=dtype if dtype is not None else task.dtype,
             lanes=lanes,
+            adaptive=refinement,
             workers=hands,
             identity=task.identity,
             on_progress=_reporter(stack, announce=not quiet),
@@ -299,6 +327,14 @@ def _choose_axes(own: tuple[Axis, ...], given: Sequence[Axis | None], res: int) 
     ]
 
 
+def _choose_refinement(adaptive: bool, stride: int | None, guard: int | None) -> bool | Refinement:
+    given = {"stride": stride, "guard": guard}
+    given = {name: value for name, value in given.items() if value is not None}
+    if given and not adaptive:
+        raise click.UsageError(f"--{next(iter(given))} is for adaptive sweeps; add --adaptive")
+    return Refinement(**given) if adaptive else False
+
+
 def _reporter(stack: contextlib.ExitStack, *, announce: bool) -> Progress:
     """Return a callback that opens the bar when it hears the total, and tells a long wait once.
 
@@ -347,7 +383,7 @@ def _print(result: Sweep) -> None:
     print_table(("", "", ""), [(name, n, f"{n / cells:.2%}") for name, n in counts.items()])
     if result.computed:
         click.echo(
-            f"computed {result.computed} in {format_duration(result.seconds)}, "
+            f"ran {result.computed} in {format_duration(result.seconds)}, "
             f"reused {result.reused}; "
             f"{result.run_steps_per_second:.3g} run-steps per second"
         )

@@ -45,6 +45,19 @@ FIELDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
 """Name -> (data type, fill value, attributes), in the order of writing: `status` last."""
 
 
+STRIDE: tuple[str, Any, dict[str, Any]] = (
+    "uint16",
+    0,
+    {
+        "long_name": "1 where the cell was run; else it has the outcome of the nearest run, and "
+        "this is how far apart the runs about it are"
+    },
+)
+"""The field of adaptive sweeps that tells runs from what was filled in."""
+
+RUN = 1
+"""The stride of a cell that was run."""
+
 CHECKSUM = "crc32c"
 """Codec that stores of earlier versions do not have."""
 
@@ -65,20 +78,22 @@ class DamagedStore(ValueError):
 
 
 def all_fields(attributes: Mapping[str, Any]) -> dict[str, tuple[str, Any, dict[str, Any]]]:
-    """Return the fields of a store: `FIELDS` and the metrics that were asked for, `status` last.
+    """Return the fields of a store: `FIELDS` and what else was asked for, `status` last.
 
     Parameters
     ----------
     attributes : mapping
         Of the group, with its specification.
     """
-    recorded = attributes["specification"].get("record", ())
+    specification = attributes["specification"]
+    recorded = specification.get("record", ())
     metrics = {
         name: ("float64", "NaN", {"long_name": f"{name.replace('_', ' ')} at the last loss"})
         for name in recorded
     }
     before = {name: field for name, field in FIELDS.items() if name != "status"}
-    return {**before, **metrics, "status": FIELDS["status"]}
+    stride = {"stride": STRIDE} if "adaptive" in specification else {}
+    return {**before, **metrics, **stride, "status": FIELDS["status"]}
 
 
 def array_metadata(

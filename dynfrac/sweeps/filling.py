@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import functools
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, final
 
 import jax
@@ -113,7 +113,7 @@ def fill(
     """
     sizes = {tile_key(cells): math.prod(c.stop - c.start for c in cells) for cells in tiles}
     total = sum(sizes.values()) * job.n_steps
-    settled = done = 0
+    settled = 0
 
     def report(steps: int) -> None:
         nonlocal settled
@@ -121,26 +121,22 @@ def fill(
         if on_progress is not None:
             on_progress(settled, total)
 
-    blocks = (
-        _alone(store, tiles, job, report)
-        if workers is None
-        else _shared(store, tiles, job, workers, report)
-    )
+    points = [store.read(name) for name in store.dimensions]
+    tasks = ((cells, tile_columns(store, points, cells)) for cells in tiles)
+    kept = math.prod(store.shape) - sum(sizes.values())
     try:
         # Closed here, not when it is collected: workers must be gone before the message is out.
-        with contextlib.closing(blocks):
+        with contextlib.closing(run_tasks(tasks, job, workers, report)) as blocks:
             for cells, values in blocks:
                 shape = tuple(cell.stop - cell.start for cell in cells)
                 store.write(cells, {name: values[name].reshape(shape) for name in store.fields})
                 size = sizes[tile_key(cells)]
-                done += size
+                kept += size
                 first = [cell.start for cell in cells]
                 store.log({"event": "tile", "first": first, "cells": size})
     except KeyboardInterrupt:
-        cells = math.prod(store.shape)
-        kept = cells - sum(sizes.values()) + done
         raise KeyboardInterrupt(
-            f"{kept} of {cells} cells are kept in {store.path}; "
+            f"{kept} of {math.prod(store.shape)} cells are kept in {store.path}; "
             "run the same command again to resume"
         ) from None
 
@@ -150,31 +146,45 @@ def tile_key(cells: Tile) -> tuple[int, ...]:
     return tuple(cell.start for cell in cells)
 
 
-def _alone(
-    store: Store, tiles: Sequence[Tile], job: TileJob, report: Any
-) -> Generator[tuple[Tile, Block]]:
-    """Compute tile after tile in this process."""
-    points = [store.read(name) for name in store.dimensions]
-    for cells in tiles:
-        yield cells, job(tile_columns(store, points, cells), report)
+def run_tasks(
+    tasks: Iterable[tuple[Any, dict[str, np.ndarray]]],
+    job: TileJob,
+    workers: Workers | None,
+    report: Callable[[int], None],
+) -> Generator[tuple[Any, Block]]:
+    """Run what is asked for, and yield each task's key and outcomes as they come.
 
+    Parameters
+    ----------
+    tasks : iterable of (key, columns)
+        Keys name the tasks; columns are the hyperparameters of its runs.
+    job : TileJob
+    workers : Workers or None
+        None computes in this process, one task after the other.
+    report : callable
+        Called with the run-steps settled since the last call.
 
-def _shared(
-    store: Store, tiles: Sequence[Tile], job: TileJob, workers: Workers, report: Any
-) -> Generator[tuple[Tile, Block]]:
-    """Have tiles computed by workers, and yield them as they come."""
-    points = [store.read(name) for name in store.dimensions]
-    tasks = ((cells, tile_columns(store, points, cells)) for cells in tiles)
+    Raises
+    ------
+    ChildProcessError, ConnectionError
+        If workers are lost again and again.
+    ValueError
+        If they compute on another kind of device.
+    """
+    if workers is None:
+        for key, columns in tasks:
+            yield key, job(columns, report)
+        return
     here = jax.devices()[0].device_kind
     with contextlib.closing(workers.run(job, tasks)) as results:
-        for cells, block, device in results:
+        for key, block, device in results:
             if device != here:
                 raise ValueError(
                     f"workers compute on {device!r} and this process on {here!r}, which round "
                     "differently; start the sweep on a machine of the workers' kind"
                 )
-            report(job.n_steps * math.prod(cell.stop - cell.start for cell in cells))
-            yield cells, block
+            report(job.n_steps * len(block["status"]))
+            yield key, block
 
 
 def tile_columns(store: Store, points: Sequence[np.ndarray], cells: Tile) -> dict[str, np.ndarray]:

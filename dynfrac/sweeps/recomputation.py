@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,9 +12,12 @@ import numpy as np
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.columns import N_STEPS
 from dynfrac.orbits.iteration import Progress
+from dynfrac.orbits.outcomes import Status
 from dynfrac.orbits.rules import make_rule
+from dynfrac.sweeps.arrays import RUN
 from dynfrac.sweeps.filling import TileJob, tile_columns, tile_key
 from dynfrac.sweeps.parts import Damage
+from dynfrac.sweeps.refinement import Refinement
 from dynfrac.sweeps.results import Sweep
 from dynfrac.sweeps.runs import sweep
 from dynfrac.sweeps.specifications import (
@@ -74,7 +76,9 @@ def check_sample(
     finished = [
         i
         for i, cells in enumerate(cut(store.shape, store.tile))
-        if tile_key(cells) not in known and store.chunk("status", cells).exists()
+        if tile_key(cells) not in known
+        and store.chunk("status", cells).exists()
+        and _was_run(store, cells).any()
     ]
     draw = np.random.default_rng(seed).choice(finished, min(n, len(finished)), replace=False)
     chosen = {*draw.tolist()}
@@ -135,6 +139,8 @@ def remake(store: Store) -> dict[str, Any]:
         "tile": _tile_runs(store),
         "identity": identity,
     }
+    if "adaptive" in spec:
+        arguments["adaptive"] = Refinement(**spec["adaptive"])
     found = mismatches(store, specify(**arguments))
     if found:
         raise ValueError(f"{store.path} cannot be computed again here: {found}")
@@ -163,8 +169,8 @@ def _compare(
         **{name: arguments[name] for name in _OF_A_JOB},
     )
     points = [store.read(name) for name in store.dimensions]
-    sizes = [math.prod(cell.stop - cell.start for cell in cells) for cells in tiles]
-    total, settled = sum(sizes) * job.n_steps, 0
+    where = [_was_run(store, cells) for cells in tiles]
+    total, settled = int(sum(cells.sum() for cells in where)) * job.n_steps, 0
 
     def report(steps: int) -> None:
         nonlocal settled
@@ -174,16 +180,25 @@ def _compare(
 
     report(0)
     damage = []
-    for cells in tiles:
-        values = job(tile_columns(store, points, cells), report)
-        for name in store.fields:
-            stored = store.read_tile(name, cells)
-            right = values[name].reshape(stored.shape).astype(stored.dtype)
+    for cells, run in zip(tiles, where, strict=True):
+        columns = tile_columns(store, points, cells)
+        values = job({name: column[run.ravel()] for name, column in columns.items()}, report)
+        for name in (name for name in store.fields if name in values):
+            stored = store.read_tile(name, cells)[run]
+            right = values[name].astype(stored.dtype)
             n_wrong = int((_bits(stored) != _bits(right)).any(-1).sum())
             if n_wrong:
                 reason = f"{n_wrong} of its {stored.size} values are not those computed again"
                 damage.append(Damage(name, tile_key(cells), reason))
     return damage
+
+
+def _was_run(store: Store, cells: Tile) -> np.ndarray:
+    """Return which cells of a finished tile were run: all, unless the sweep is adaptive."""
+    if "stride" not in store.fields:
+        return np.ones([cell.stop - cell.start for cell in cells], bool)
+    status, stride = store.read_tile("status", cells), store.read_tile("stride", cells)
+    return (status != Status.PENDING) & (stride == RUN)
 
 
 def _bits(values: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.columns import N_STEPS
 from dynfrac.orbits.outcomes import Status, one_sided
+from dynfrac.sweeps.arrays import RUN
 from dynfrac.sweeps.specifications import AXIS_KEYS, stored_specification
 from dynfrac.sweeps.stores import Store, all_fields, open_store
 from dynfrac.systems.numerics import hparam_dtype
@@ -36,7 +37,7 @@ class Sweep:
     shape : tuple of int
         Of the arrays: ``(ny, nx)``.
     computed, reused : int
-        Cells computed by this call, and cells that were there before.
+        Cells run by this call, and cells that had been run before.
     seconds : float
         Wall time of this call.
     compile_seconds : float
@@ -93,9 +94,10 @@ class Sweep:
             return self.status
         if name not in self.fields:
             listed = ", ".join(sorted(self.fields))
+            option = "--adaptive" if name == "stride" else f"--record {name}"
             raise ValueError(
-                f"{self.path} has no field {name!r}, only {listed}; sweep again with --record "
-                f"{name} into another folder"
+                f"{self.path} has no field {name!r}, only {listed}; sweep again with {option} "
+                "into another folder"
             )
         return self._read_finished(name)
 
@@ -103,6 +105,12 @@ class Sweep:
     def labels(self) -> np.ndarray:
         """Bool array: True where the run converged. Pending cells are False: see `pending`."""
         return self.status == Status.CONVERGED
+
+    @property
+    def was_run(self) -> np.ndarray:
+        """Bool array: False in pending cells, and where the nearest run's outcome was filled in."""
+        settled = self.status != Status.PENDING
+        return settled & (self._store.read("stride") == RUN) if "stride" in self.fields else settled
 
     @property
     def points(self) -> tuple[np.ndarray, ...]:
@@ -166,9 +174,14 @@ def open_sweep(path: str | os.PathLike[str]) -> Sweep:
     found = Sweep(store.path, axes, spec, store.shape, 0, 0, 0.0, 0.0, (), store)
     counts = found.counts
     flags = [_resolution_flag(axis, spec["dtype"]) for axis in axes] + [one_sided(counts)]
+    settled = n_run = sum(counts.values()) - counts["pending"]
+    if "adaptive" in spec:
+        n_run = int(found.was_run.sum())
+        if n_run < settled:
+            flags.append(_adaptive_flag(n_run / settled))
     return dataclasses.replace(
         found,
-        reused=sum(counts.values()) - counts["pending"],
+        reused=n_run,
         flags=tuple(flag for flag in flags if flag),
     )
 
@@ -180,3 +193,11 @@ def _resolution_flag(axis: Axis, dtype: str) -> str | None:
     if distinct == axis.n:
         return None
     return f"axis {axis.name} has {axis.n} points of which {kind} tells only {distinct} apart"
+
+
+def _adaptive_flag(share: float) -> str:
+    """Say what an adaptive picture does not know."""
+    return (
+        f"{share:.2%} of the cells were run, and the others were given the outcome of the nearest "
+        "run (field stride): islands of the boundary that lie far from all else may be missing"
+    )

@@ -1,4 +1,4 @@
-"""Dense sweeps: run a map on a grid of hyperparameters, tile by tile, into a store on disk.
+"""Sweeps: run a map on a grid of hyperparameters, tile by tile, into a store on disk.
 
 `sweep` may be interrupted or killed at any moment and called again with the same arguments: tiles
 that are finished are kept, the rest is computed, and the arrays come out as if nothing had
@@ -23,8 +23,10 @@ from dynfrac.orbits.columns import N_STEPS, check_steps
 from dynfrac.orbits.inspection import choose_readings
 from dynfrac.orbits.iteration import Progress
 from dynfrac.orbits.rules import AbstractRule, make_rule
+from dynfrac.sweeps.adaptive import fill_adaptively
 from dynfrac.sweeps.clocks import stopwatch
 from dynfrac.sweeps.filling import TileJob, fill
+from dynfrac.sweeps.refinement import Refinement
 from dynfrac.sweeps.results import Sweep, open_sweep
 from dynfrac.sweeps.specifications import (
     AXIS_KEYS,
@@ -53,6 +55,7 @@ def sweep(
     dtype: str | None = None,
     lanes: int | None = None,
     tile: int | None = None,
+    adaptive: bool | Refinement = False,
     workers: int | Workers = 1,
     identity: Mapping[str, Any] | None = None,
     on_progress: Progress | None = None,
@@ -85,6 +88,10 @@ def sweep(
     tile : int, optional
         At most so many runs form a tile, the unit that is lost when a sweep is killed. Chosen by
         the size of the map and `n_steps` when absent.
+    adaptive : bool or Refinement, default False
+        Run only what the boundary needs and give the other cells the outcome of the nearest run:
+        `Sweep.was_run` tells which. True is ``Refinement()``. Every boundary cell of the picture
+        is one of the dense picture too, and islands may be missed.
     workers : int or Workers, default 1
         More than one: so many processes compute tiles, with equal shares of the processors. Or
         workers elsewhere, such as `dynfrac.sweeps.workers.connect` gives. They change no byte.
@@ -92,7 +99,8 @@ def sweep(
         What the map is, in plain JSON values: the name and the arguments it was made from.
     on_progress : callable, optional
         Called with the run-steps settled and those to settle, from (0, total) on. A resumed sweep
-        counts only what is left, and makes no call if that is nothing.
+        counts only what is left, and makes no call if that is nothing. Of an adaptive sweep this
+        is a guess, in units of the whole picture.
 
     Returns
     -------
@@ -131,6 +139,10 @@ def sweep(
         hands = _choose_workers(workers)
         fixed = _check_arguments(map_, axes, hparams, tile)
         n_steps = _longest(map_, axes, n_steps, every)
+        if isinstance(adaptive, bool):
+            refinement = Refinement() if adaptive else None
+        else:
+            refinement = adaptive
         rule = make_rule(rule if rule is not None else getattr(map_, "rule", None))
         own_lengths = _has_lengths(map_, axes)
         choose_readings(map_, rule, record, every, fixed_length=not own_lengths)
@@ -145,6 +157,7 @@ def sweep(
             dtype=dtype,
             lanes=lanes,
             tile=tile,
+            adaptive=refinement,
             identity=identity,
         )
         path = Path(out)
@@ -184,13 +197,17 @@ def sweep(
         else:
             check_space(path, todo, shape, len(record))
         store.log({**_session(), "event": "start", "pending": todo})
-        if tiles:
+        computed = todo
+        if tiles and refinement is not None:
+            computed = fill_adaptively(store, job, refinement, hands, on_progress)
+        elif tiles:
             fill(store, tiles, job, hands, on_progress)
         store.log({"event": "end", "seconds": round(watch.seconds, 3)})
+        found = open_sweep(path)
         return dataclasses.replace(
-            open_sweep(path),
-            computed=todo,
-            reused=status.size - todo,
+            found,
+            computed=computed,
+            reused=found.reused - computed,
             seconds=watch.seconds,
             compile_seconds=watch.compile_seconds,
         )

@@ -23,6 +23,7 @@ from dynfrac.orbits.batch_sizes import default_lanes
 from dynfrac.orbits.rules import AbstractRule
 from dynfrac.sweeps.arrays import DamagedStore
 from dynfrac.sweeps.fingerprints import fingerprint
+from dynfrac.sweeps.refinement import Refinement
 from dynfrac.sweeps.stores import Store
 from dynfrac.sweeps.tiles import tile_runs, tile_shape
 from dynfrac.systems.abstract import AbstractMap
@@ -49,6 +50,7 @@ def specify(
     dtype: str | None,
     lanes: int | None,
     tile: int | None,
+    adaptive: Refinement | None = None,
     identity: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Return the specification of a sweep, everything that its results depend on.
@@ -62,6 +64,8 @@ def specify(
         The hyperparameters that are not axes, defaults included.
     n_steps, every, rule, record, dtype, lanes, tile, identity
         As in `sweep`.
+    adaptive : Refinement, optional
+        Of an adaptive sweep.
 
     Returns
     -------
@@ -97,6 +101,8 @@ def specify(
         "tile": tile_shape(shape, tile or tile_runs(map_, lanes, n_steps)),
         "fingerprint": fingerprint((map_, rule)),
     }
+    if adaptive is not None:  # else no entry, as in stores that are older than adaptive sweeps
+        specification["adaptive"] = dataclasses.asdict(adaptive)
     return {key: canonical(value) for key, value in specification.items()}
 
 

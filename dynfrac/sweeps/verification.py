@@ -147,8 +147,9 @@ def verify_store(
             damage += found
             if not finished and not found:
                 pending += 1
-                chunks = (store.chunk(name, cells) for name in store.fields)
-                leftovers += [chunk for chunk in chunks if chunk.exists()]
+                if not store.chunk("status", cells).exists():
+                    chunks = (store.chunk(name, cells) for name in store.fields)
+                    leftovers += [chunk for chunk in chunks if chunk.exists()]
             report(i + 1, tiles)
     return Verification(
         target,
@@ -163,9 +164,9 @@ def verify_store(
 
 
 def _check_tile(store: Store, cells: Tile, plain: Collection[str]) -> tuple[bool, list[Damage]]:
-    """Return whether a tile has its marker, and what is wrong with its chunks."""
+    """Return whether a tile is finished, and what is wrong with its chunks."""
     # Before the fields: a sweep that runs at the same time writes it after them.
-    finished = store.chunk("status", cells).exists()
+    marked = finished = store.chunk("status", cells).exists()
     first = tile_key(cells)
     damage = []
     for name in store.fields:
@@ -174,8 +175,9 @@ def _check_tile(store: Store, cells: Tile, plain: Collection[str]) -> tuple[bool
         if chunk.is_file():
             try:
                 values = store.read_tile(name, cells)
-                if name == "status" and finished:
-                    reason = _wrong_codes(values)
+                if name == "status" and marked:
+                    finished = "stride" not in store.fields or bool(values.all())
+                    reason = _wrong_codes(values, finished)
             except DamagedStore as error:
                 # The reader does not tell a file it may not open from one it cannot decode.
                 if not os.access(chunk, os.R_OK):
@@ -184,16 +186,16 @@ def _check_tile(store: Store, cells: Tile, plain: Collection[str]) -> tuple[bool
                 reason = error.reason
         elif chunk.exists():
             reason = "a folder is in the place of its chunk"
-        elif finished and name not in plain:
+        elif marked and name not in plain:
             reason = "its chunk is missing although the tile is finished"
         if reason:
             damage.append(Damage(name, first, reason))
     return finished, damage
 
 
-def _wrong_codes(status: np.ndarray) -> str | None:
-    """Say what a finished tile's outcomes must not be, if they are."""
-    if not status.all():
+def _wrong_codes(status: np.ndarray, finished: bool) -> str | None:
+    """Say what a tile's outcomes must not be, if they are; only a finished one has to be whole."""
+    if finished and not status.all():
         pending = int((status == Status.PENDING).sum())
         return f"{pending} of its {status.size} runs are pending in a tile that is finished"
     if status.max() > max(Status):

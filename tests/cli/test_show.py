@@ -68,11 +68,13 @@ METRICS = ("test_loss", "accuracy", "train_accuracy", "lyapunov")
 
 @pytest.fixture
 def metrics(monkeypatch):
-    """Let sweeps have metrics beside the four fields that all of them have."""
+    """Let sweeps have metrics and strides beside the four fields that all of them have."""
 
     stored = Sweep.field
 
     def field(self, name):
+        if name == "stride":
+            return np.random.default_rng(1).choice(np.array([1, 2, 4], np.uint16), self.shape)
         if name not in METRICS:
             return stored(self, name)
         return np.random.default_rng(1).uniform(0, 1, self.shape)
@@ -89,6 +91,13 @@ def test_every_field_has_a_picture_beside_the_sweep(run, make, metrics, tmp_path
     picture = matplotlib.image.imread(tmp_path / name)
     assert min(picture.shape[:2]) > 300 and picture.std() > 0.05
     assert {p.name for p in tmp_path.iterdir()} == {"run.zarr", name}
+
+
+def test_a_dense_sweep_has_no_strides(run, make):
+    make()
+    status, out, err = run("run.zarr", "--field", "stride")
+    assert (status, out) == (2, "")
+    assert "has no field 'stride'" in err and "sweep again with --adaptive into" in err
 
 
 def test_the_local_dimension_needs_a_picture_of_some_size(run, make, tmp_path):

@@ -55,9 +55,21 @@ def test_json_is_one_object_with_the_promised_fields(run, tmp_path):
 def test_people_are_told_the_outcome_and_what_is_next(run):
     status, out, err = run(*SMALL, "--out", "run.zarr")
     assert status == 0 and err == ""
-    for words in ("6 x 6 runs of 30 steps", "converged", "computed 36", "dynfrac show run.zarr"):
+    for words in ("6 x 6 runs of 30 steps", "converged", "ran 36 in", "dynfrac show run.zarr"):
         assert words in out
     assert "nothing was left to compute" in run(*SMALL, "--out", "run.zarr")[1]
+
+
+def test_an_adaptive_sweep_says_what_was_run(run):
+    command = (*SMALL, "--res", "40", "--adaptive", "--stride", "4", "--guard", "1")
+    status, out, err = run(*command, "--out", "run.zarr")
+    found = open_sweep("run.zarr")
+    assert status == 0 and found.spec["adaptive"] == {"stride": 4, "guard": 1}
+    assert 0 < found.was_run.sum() < 1600
+    assert f"ran {found.was_run.sum()} in" in out
+    assert f"{found.was_run.mean():.2%} of the cells were run" in out
+    record = json.loads(run(*command, "--out", "run.zarr", "--json")[1])
+    assert (record["computed"], record["reused"]) == (0, found.was_run.sum())
 
 
 def test_a_preset_is_what_its_library_call_is(run, tmp_path):
@@ -191,6 +203,11 @@ WRONG = {
     ),
     "dtype": ((*SMALL, "--dtype", "float16"), "'--dtype': 'float16' is not one of"),
     "lanes": ((*SMALL, "--lanes", "0"), "'--lanes': 0 is not in the range"),
+    "stride": (
+        (*SMALL, "--adaptive", "--stride", "3"),
+        "stride=3 must be a power of two from 2 on",
+    ),
+    "guard": ((*SMALL, "--guard", "2"), "--guard is for adaptive sweeps; add --adaptive"),
     "none": (("--x", "c_re=0:1"), "give one of --preset, --arch and --map"),
     "both": ((*SMALL, "--arch", "mlp"), "give one of --preset, --arch and --map"),
     "no axis": (("--map", "quadratic"), "give --x NAME=LOW:HIGH"),
