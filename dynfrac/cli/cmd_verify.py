@@ -59,8 +59,8 @@ def command(
 
     --sample finds values that are wrong in files that are whole. --repair makes damaged tiles
     pending, then goes on with the sweep as the command that began it would, other pending tiles
-    included; no sweep may be running there. Both import and call what the sweep names as its map,
-    so use them only on sweeps whose origin you trust.
+    included. Both import and call what the sweep names as its map, so use them only on sweeps
+    whose origin you trust.
 
     \b
     Example:

@@ -9,6 +9,7 @@ from typing import Any
 
 from dynfrac.sweeps.arrays import CHECKSUM, array_metadata, create_array
 from dynfrac.sweeps.filling import tile_key
+from dynfrac.sweeps.locks import write_lock
 from dynfrac.sweeps.parts import Damage, Parts, layout, open_parts
 from dynfrac.sweeps.specifications import checked_specification
 from dynfrac.sweeps.tiles import cut
@@ -25,7 +26,7 @@ def repair_store(
     Parameters
     ----------
     found : Verification
-        Of the store, with or without a sample. No sweep may be writing to it now.
+        Of the store, with or without a sample.
     on_progress : callable, optional
         As in `verify_store`, which looks at the tiles again if an array had to be rebuilt.
 
@@ -39,7 +40,7 @@ def repair_store(
     ValueError
         If the metadata of the whole store are damaged, without which nothing is known.
     OSError
-        If a file cannot be removed or written.
+        If a file cannot be removed or written, or a sweep is writing to the store.
 
     Notes
     -----
@@ -51,17 +52,24 @@ def repair_store(
             f"{found.path} cannot be repaired: {found.damage[0].array} cannot be trusted "
             f"({found.damage[0].reason}); sweep again under another name"
         )
+    with write_lock(found.path, alone=True):
+        return _repair(found, found.attributes, on_progress)
+
+
+def _repair(
+    found: Verification, attributes: dict[str, Any], on_progress: TileProgress | None
+) -> tuple[Damage, ...]:
     for file in found.leftovers:
         _remove(file)
-    specification = checked_specification(found.path, found.attributes)
-    parts = open_parts(found.path, found.attributes, specification)
+    specification = checked_specification(found.path, attributes)
+    parts = open_parts(found.path, attributes, specification)
     _clear(parts, found.damage)
     broken = {damage.array for damage in found.damage if damage.cell is None}
     if not broken:
         return found.damage
     _rebuild(parts, specification, broken)
     hidden = verify_store(found.path, on_progress=on_progress)
-    _clear(open_parts(found.path, found.attributes, specification), hidden.damage)
+    _clear(open_parts(found.path, attributes, specification), hidden.damage)
     return (*found.damage, *hidden.damage)
 
 

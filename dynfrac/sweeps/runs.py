@@ -13,6 +13,7 @@ import math
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from dynfrac.orbits.rules import AbstractRule, make_rule
 from dynfrac.sweeps.adaptive import fill_adaptively
 from dynfrac.sweeps.clocks import stopwatch
 from dynfrac.sweeps.filling import TileJob, fill
+from dynfrac.sweeps.locks import write_lock
 from dynfrac.sweeps.refinement import Refinement
 from dynfrac.sweeps.results import Sweep, open_sweep
 from dynfrac.sweeps.specifications import (
@@ -113,7 +115,8 @@ def sweep(
         Before anything is written: for wrong axes, names or numbers, a grid that the disk cannot
         hold, a folder that is not a sweep or is damaged, or a sweep with another specification.
     OSError
-        If `out` cannot be created or written to.
+        If `out` cannot be created or written to, or something else is writing to it, and one of
+        the two is an adaptive sweep or a repair.
     ChildProcessError, ConnectionError
         If workers are lost again and again, or their cluster is.
     KeyboardInterrupt
@@ -196,13 +199,14 @@ def sweep(
             store = create_store(path, attributes_of(spec), points, spec["tile"])
         else:
             check_space(path, todo, shape, len(record))
-        store.log({**_session(), "event": "start", "pending": todo})
         computed = todo
-        if tiles and refinement is not None:
-            computed = fill_adaptively(store, job, refinement, hands, on_progress)
-        elif tiles:
-            fill(store, tiles, job, hands, on_progress)
-        store.log({"event": "end", "seconds": round(watch.seconds, 3)})
+        with write_lock(path, alone=refinement is not None) if tiles else nullcontext():
+            store.log({**_session(), "event": "start", "pending": todo})
+            if tiles and refinement is not None:
+                computed = fill_adaptively(store, job, refinement, hands, on_progress)
+            elif tiles:
+                fill(store, tiles, job, hands, on_progress)
+            store.log({"event": "end", "seconds": round(watch.seconds, 3)})
         found = open_sweep(path)
         return dataclasses.replace(
             found,

@@ -45,7 +45,7 @@ from dynfrac.sweeps.tiles import Tile
 
 CELL_BYTES = sum(np.dtype(kind).itemsize for kind, _, _ in FIELDS.values())
 
-_LOG = "log"
+LOG = "log"
 
 
 @final
@@ -171,7 +171,7 @@ class Store:
     def log(self, record: Mapping[str, Any]) -> None:
         """Append a record to the log, one line of JSON."""
         line = json.dumps(record, sort_keys=True) + "\n"
-        with (self.path / _LOG / "sessions.jsonl").open("a", encoding="utf-8") as file:
+        with (self.path / LOG / "sessions.jsonl").open("a", encoding="utf-8") as file:
             file.write(line)
 
 
@@ -207,7 +207,7 @@ def create_store(
     """
     target = Path(path)
     for name in points:
-        if name in all_fields(attributes) or name == _LOG:
+        if name in all_fields(attributes) or name == LOG:
             raise ValueError(f"axis {name!r} has the name of an array of the store; rename it")
     # Built beside its place and moved there in one step.
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
@@ -215,8 +215,8 @@ def create_store(
         draft.mkdir()
         for name, metadata in array_metadata(attributes, points, tile).items():
             create_array(draft / name, metadata, points.get(name))
-        (draft / _LOG).mkdir()
-        _write_group(draft / _LOG, {})
+        (draft / LOG).mkdir()
+        _write_group(draft / LOG, {})
         _write_group(draft, attributes)
         if target.exists():  # an empty folder would be replaced silently
             raise FileExistsError(errno.EEXIST, "file exists", str(target))
