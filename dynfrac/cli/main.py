@@ -32,6 +32,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "dynfrac.cli.cmd_show:command",
         "Draw the picture of a sweep.",
     ),
+    "zoom": (
+        "dynfrac.cli.cmd_zoom:command",
+        "Pictures deeper and deeper into a boundary, and a movie.",
+    ),
     "verify": (
         "dynfrac.cli.cmd_verify:command",
         "Check a sweep on disk for damage, and repair it.",

@@ -26,7 +26,7 @@ from dynfrac.orbits.outcomes import Status
 from dynfrac.orbits.rules import Ends, PublishedRule
 from dynfrac.plots.canvas import INK, Canvas, Frame, open_canvas, percent
 
-_GAP = 0.25
+GAP = 0.25
 """Equalised values keep this distance from zero, so that the two classes never meet in colour."""
 
 _PUBLISHED = matplotlib.colormaps["Spectral"]
@@ -70,7 +70,7 @@ def equalise(measure: np.ndarray) -> np.ndarray:
         # The middle of the places that equal values share.
         rank = (np.searchsorted(order, values) + np.searchsorted(order, values, "right") - 1) / 2
         place = rank / max(len(order) - 1, 1)
-        coloured[cells] = sign * (1 - (1 - _GAP) * place)
+        coloured[cells] = sign * (1 - (1 - GAP) * place)
     return coloured
 
 
@@ -285,8 +285,8 @@ def _add_measure_key(canvas: Canvas, coloured: np.ndarray, ends: Ends) -> None:
     total = max(np.isfinite(coloured).sum(), 1)
     halves = [
         # from, to, colours from bottom to top, word, cells, what the ends mean
-        (0.0, 0.485, (-1.0, -_GAP), "did not converge", coloured < 0, ends[:2]),
-        (0.515, 1.0, (_GAP, 1.0), "converged", coloured > 0, ends[2:]),
+        (0.0, 0.485, (-1.0, -GAP), "did not converge", coloured < 0, ends[:2]),
+        (0.515, 1.0, (GAP, 1.0), "converged", coloured > 0, ends[2:]),
     ]
     for bottom, top, colours, word, cells, words in halves:
         ramp = np.linspace(*colours, 128)[:, None]

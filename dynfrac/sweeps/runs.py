@@ -28,6 +28,7 @@ from dynfrac.sweeps.adaptive import fill_adaptively
 from dynfrac.sweeps.clocks import stopwatch
 from dynfrac.sweeps.filling import TileJob, fill
 from dynfrac.sweeps.locks import write_lock
+from dynfrac.sweeps.processes import ProcessWorkers
 from dynfrac.sweeps.refinement import Refinement
 from dynfrac.sweeps.results import Sweep, open_sweep
 from dynfrac.sweeps.specifications import (
@@ -39,7 +40,7 @@ from dynfrac.sweeps.specifications import (
 )
 from dynfrac.sweeps.stores import check_space, create_store, open_store
 from dynfrac.sweeps.tiles import cut
-from dynfrac.sweeps.workers import ProcessWorkers, Workers
+from dynfrac.sweeps.workers import Workers
 from dynfrac.systems.abstract import AbstractMap, check_ranges, resolve_hparams
 from dynfrac.systems.provenance import git_state, versions
 
@@ -96,7 +97,7 @@ def sweep(
         is one of the dense picture too, and islands may be missed.
     workers : int or Workers, default 1
         More than one: so many processes compute tiles, with equal shares of the processors. Or
-        workers elsewhere, such as `dynfrac.sweeps.workers.connect` gives. They change no byte.
+        workers elsewhere, such as `dynfrac.sweeps.clusters.connect` gives. They change no byte.
     identity : mapping, optional
         What the map is, in plain JSON values: the name and the arguments it was made from.
     on_progress : callable, optional

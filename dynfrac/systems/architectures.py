@@ -98,7 +98,7 @@ def residual_network(
     batch_norm: bool = True,
     shortcut: str = "padding",
     head_bias: bool = True,
-    looped: bool = False,
+    looped: bool | None = None,
 ) -> Any:
     """Build a residual network, or its plain twin, for images; arguments as in `ResNet`."""
     shape = _image_shape(data)

@@ -151,6 +151,8 @@ def training_map(
             n_epochs,
             adjustable=largest_batch is not None,
         )
+        inputs = source.train.inputs
+        model = _for_batches(model, (width or source.train.size, *np.shape(inputs)[1:]))
         variables = _draw(model, seed)
         if largest_batch is not None and jax.tree.leaves(jax.eval_shape(model.init, _KEY)["stats"]):
             raise ValueError(
@@ -282,6 +284,12 @@ def _source(
         raise ValueError("data hold no example; give at least one")
     classes = np.issubdtype(np.asarray(train.targets).dtype, np.integer)
     return TrainingData("own", train, None, int(np.max(train.targets)) + 1 if classes else None)
+
+
+def _for_batches(model: AbstractModel, shape: tuple[int, ...]) -> AbstractModel:
+    """Let a model that wants to know choose its form by the inputs of a step."""
+    choose = getattr(model, "for_batches", None)
+    return model if choose is None else choose(shape)
 
 
 def _fit(

@@ -16,9 +16,10 @@ import pytest
 
 from dynfrac.orbits.axes import Axis
 from dynfrac.sweeps import workers
+from dynfrac.sweeps.clusters import ExecutorWorkers, connect
+from dynfrac.sweeps.processes import ProcessWorkers
 from dynfrac.sweeps.results import open_sweep
 from dynfrac.sweeps.runs import sweep
-from dynfrac.sweeps.workers import ExecutorWorkers, ProcessWorkers, connect
 from dynfrac.systems.abstract import AbstractMap
 from dynfrac.systems.complex_maps import Quadratic
 from dynfrac.systems.published import published_map

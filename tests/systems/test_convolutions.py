@@ -9,6 +9,7 @@ import pytest
 from flax import linen as nn
 
 from dynfrac.orbits.evaluator import evaluate
+from dynfrac.systems import convolutions, resnets
 from dynfrac.systems.catalogue import make_architecture
 from dynfrac.systems.convolutions import Convolution, convolve
 from dynfrac.systems.losses import cross_entropy
@@ -127,6 +128,48 @@ def test_matrix_products_are_for_loops_only(looped):
     assert ("conv_general_dilated" in text) is not looped
 
 
+@pytest.mark.parametrize(
+    ("network", "settings", "looped"),
+    [
+        ("resnet8", {"width": 0.25, "image_size": 14, "n_data": 32}, True),
+        ("plain8", {"width": 0.25, "image_size": 14, "n_data": 32}, True),
+        ("resnet8", {"width": 0.25, "image_size": 14, "n_data": 128}, False),
+        # The images of a step count, not those of the data.
+        ("resnet8", {"width": 0.25, "image_size": 14, "n_data": 128, "batch": 32}, True),
+        ("resnet20", {"n_data": 32}, False),
+        ("resnet20", {"n_data": 32, "looped": True}, True),
+        ("resnet8", {"width": 0.25, "image_size": 7, "n_data": 16, "looped": False}, False),
+    ],
+)
+def test_the_faster_form_is_chosen_by_the_size_of_a_step(network, settings, looped):
+    map_ = make_architecture(network, **settings)
+    assert isinstance(map_, TrainingMap) and isinstance(map_.model, ResNet)
+    assert map_.model.looped is looped
+    assert map_.drive == ("scan" if looped else "host")
+
+
+def test_entries_are_those_of_the_patches(monkeypatch):
+    # A patch of every output: side x side x channels entries of the input.
+    counted = []
+
+    def counting(x, kernel, stride=1):
+        made = convolve(x, kernel, stride)
+        counted.append(made[0].size * kernel[..., 0].size)
+        return made
+
+    monkeypatch.setattr(convolutions, "convolve", counting)
+    for depth, width, side, channels in ((8, 0.25, 9, 1), (20, 0.5, 14, 3)):
+        model = ResNet.create(depth, width=width, in_channels=channels, looped=True)
+        shape = (2, side, side, channels)
+        variables = jax.eval_shape(model.init, jax.random.PRNGKey(0))
+        counted.clear()
+        jax.eval_shape(model.apply, *variables.values(), jnp.zeros(shape), {"skip": 1.0})
+        open_model = model.replace(looped=None)
+        for limit, looped in ((sum(counted), True), (sum(counted) - 1, False)):
+            monkeypatch.setattr(resnets, "_MOST_ENTRIES", limit)
+            assert open_model.for_batches(shape).looped is looped
+
+
 def test_other_devices_keep_their_convolution(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     text = primitives(ResNet.create(8, width=0.25, looped=True), jnp.zeros((4, 7, 7, 1)))
@@ -134,7 +177,8 @@ def test_other_devices_keep_their_convolution(monkeypatch):
 
 
 def test_from_the_host_bits_do_not_depend_on_lanes_and_in_a_loop_outcomes_agree():
-    map_ = make_architecture("resnet8", width=0.25, image_size=5, n_data=4, batch_norm=False)
+    settings = {"width": 0.25, "image_size": 5, "n_data": 4, "batch_norm": False}
+    map_ = make_architecture("resnet8", looped=False, **settings)
     rates = {"lr": np.array([0.01, 0.02, 1e30])}
     one, two = (evaluate(map_, rates, n_steps=5, lanes=lanes) for lanes in (1, 2))
     np.testing.assert_array_equal(one.final_loss, two.final_loss)

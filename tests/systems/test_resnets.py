@@ -244,7 +244,7 @@ def test_networks_train_at_the_default_learning_rate(name, batch_norm, factor):
 
 
 def test_the_evaluator_steps_them_from_the_host_in_float32():
-    map_ = make_architecture("resnet8", batch_norm=False, **SMALL)
+    map_ = make_architecture("resnet8", batch_norm=False, looped=False, **SMALL)
     outcomes = evaluate(map_, {"lr": np.array([0.1, 1e30])}, n_steps=5)
     assert (outcomes.conditions["dtype"], outcomes.conditions["lanes"]) == ("float32", 1)
     state = orbit(map_, "float32", 4)
