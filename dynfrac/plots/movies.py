@@ -67,7 +67,9 @@ def save_movie(
         _encode(pictures, target, fps)
         return
     first = next(pictures)
-    settings: dict[str, Any] = {"quality": 85, "method": 4} if target.suffix.lower() == ".webp" else {}
+    settings: dict[str, Any] = (
+        {"quality": 85, "method": 4} if target.suffix.lower() == ".webp" else {}
+    )
     first.save(
         target, save_all=True, append_images=pictures, duration=1000 / fps, loop=0, **settings
     )
