@@ -99,7 +99,7 @@ def test_families_take_their_depth_from_the_name(name, skip):
         name, width=0.25, image_size=9, n_data=6, batch=2, n_steps=3, optimizer="momentum", lr=0.02
     )
     assert isinstance(map_, TrainingMap)
-    assert map_.model == ResNet.create(14, width=0.25)
+    assert map_.model == ResNet.create(14, width=0.25, looped=True)  # it is small
     assert map_.data.inputs.shape == (6, 9, 9, 1)
     assert isinstance(map_.batches, MinibatchStream) and map_.batches.indices.shape == (3, 2)
     assert {"skip": skip, "lr": 0.02, "momentum": 0.9}.items() <= map_.defaults.items()
