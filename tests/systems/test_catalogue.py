@@ -103,7 +103,7 @@ def test_families_take_their_depth_from_the_name(name, skip):
     assert map_.data.inputs.shape == (6, 9, 9, 1)
     assert isinstance(map_.batches, MinibatchStream) and map_.batches.indices.shape == (3, 2)
     assert {"skip": skip, "lr": 0.02, "momentum": 0.9}.items() <= map_.defaults.items()
-    assert (map_.drive, map_.preferred_dtype) == ("host", "float32")
+    assert (map_.drive, map_.preferred_dtype) == ("scan", "float32")
 
 
 def test_defaults_of_residual_networks_are_gradient_descent_on_32_digits():
