@@ -26,7 +26,7 @@ _OPTIONS = (
         "--guard",
         type=click.IntRange(min=0),
         help="With --adaptive: cells beside the boundary that are looked at on every grid.  "
-        "[default: 3]",
+        "[default: 6]",
     ),
     click.option(
         "--workers",

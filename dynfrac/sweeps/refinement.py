@@ -34,7 +34,7 @@ class Refinement:
         Distance between the points of the first grid, a power of two from 2 on. It is less along
         dimensions that would get fewer than 8 cells. An island of other outcomes that all of its
         points miss, and that is not near anything else, is not found.
-    guard : int, default 3
+    guard : int, default 6
         Cells of each grid, around those that the boundary crosses, that are looked at as well; 0 or
         more. It finds the islands near the boundary, of which fractal boundaries have many.
 
@@ -45,7 +45,7 @@ class Refinement:
     """
 
     stride: int = 16
-    guard: int = 3
+    guard: int = 6
 
     def __post_init__(self) -> None:
         if self.stride < 2 or self.stride & (self.stride - 1):
