@@ -245,7 +245,7 @@ class RayWindow:
                 "axes; give one for each"
             )
         origin = np.array(
-            [_position(axis, value) for axis, value in zip(search, self.reference, strict=True)]
+            [axis.position(value) for axis, value in zip(search, self.reference, strict=True)]
         )
         if not np.all((origin >= -_ROUNDING) & (origin <= 1 + _ROUNDING)):
             raise ValueError(f"reference={self.reference} is outside the search box; move it in")
@@ -382,16 +382,6 @@ def _steps(origin: np.ndarray, fan: np.ndarray) -> np.ndarray:
     directions = fan * np.where(origin > 0.5, -1.0, 1.0)
     room = np.where(directions > 0, 1 - origin, origin)
     return directions * (room / np.abs(directions)).min(axis=1, keepdims=True)
-
-
-def _position(axis: Axis, value: float) -> float:
-    """Return where a value lies along an axis, 0 at its low end and 1 at its high end."""
-    if axis.scale == "log10":
-        if value <= 0:
-            return math.nan
-        low, high = math.log10(axis.low), math.log10(axis.high)
-        return (math.log10(value) - low) / (high - low)
-    return (value - axis.low) / (axis.high - axis.low)
 
 
 def _values(axes: Sequence[Axis], positions: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
+from dynfrac.analysis.estimates import Estimate
 from dynfrac.cli.execution import execution_options, prepare_execution
 from dynfrac.cli.output import (
     check_output,
@@ -21,7 +22,6 @@ from dynfrac.cli.output import (
 from dynfrac.cli.pairs import parse_numbers
 from dynfrac.cli.tasks import read_task, task_options
 from dynfrac.orbits.axes import Axis
-from dynfrac.plots.movies import check_movie, save_movie
 from dynfrac.studies.zooms import Zoom, ZoomProgress, zoom
 
 
@@ -118,6 +118,8 @@ def command(
     check_output(out, folder=True)
     place = parse_numbers("--at", at)
     if movie is not None:
+        from dynfrac.plots.movies import check_movie
+
         check_output(movie)
         check_movie(movie, size=size, fps=fps, seconds=seconds)
     task = read_task(**what)
@@ -142,6 +144,8 @@ def command(
             **execution,
         )
     if movie is not None:
+        from dynfrac.plots.movies import save_movie
+
         sweeps = [frame.sweep for frame in found.frames]
         measures, axes = [s.measure for s in sweeps], [s.axes for s in sweeps]
         save_movie(measures, axes, movie, size=size, fps=fps, seconds=seconds)
@@ -189,19 +193,22 @@ def _middle(axis: Axis) -> str:
     return f"{value:.{min(17, max(3, math.ceil(digits) + 3))}g}"
 
 
+def _dimension(estimate: Estimate) -> str:
+    return f"{estimate.value:.3f} ± {estimate.stderr:.3f}" if estimate.has_value else "-"
+
+
 def _print(found: Zoom, movie: Path | None) -> None:
     """Print the frames for people."""
     x, y = found.frames[0].sweep.axes
     rows = []
     for i, frame in enumerate(found.frames):
-        value, error = frame.dimension.value, frame.dimension.stderr
         rows.append(
             (
                 f"{i:03}.zarr",
                 f"{found.factor**i:.3g}",
                 *map(_middle, frame.sweep.axes),
                 f"{frame.boundary:.2%}",
-                f"{value:.3f} ± {error:.3f}" if value == value else "-",
+                _dimension(frame.dimension),
             )
         )
     print_table(("frame", "x", x.name, y.name, "boundary", "box dimension"), rows)

@@ -217,6 +217,31 @@ class Axis:
         # The powers round, and an end that is also the end of what is allowed must not be passed.
         return np.where(f == 0, self.low, np.where(f == 1, self.high, values))
 
+    def position(self, value: float) -> float:
+        """Return where a value lies along the axis, the inverse of `values`.
+
+        Parameters
+        ----------
+        value : float
+
+        Returns
+        -------
+        float
+            0 at `low`, 1 at `high`, beyond them outside; not-a-number where a logarithmic axis has
+            no place.
+
+        Examples
+        --------
+        >>> Axis("lr", 0.01, 1.0).position(0.1)
+        0.5
+        """
+        if self.scale == "linear":
+            return (value - self.low) / (self.high - self.low)
+        if value <= 0:
+            return math.nan
+        low, high = math.log10(self.low), math.log10(self.high)
+        return (math.log10(value) - low) / (high - low)
+
 
 @contextlib.contextmanager
 def _on_the_cpu() -> Iterator[None]:

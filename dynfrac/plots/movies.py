@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from dynfrac.orbits.axes import Axis
-from dynfrac.plots.trainability import GAP
+from dynfrac.plots.trainability import GAP, places
 
 SUFFIXES = (".webp", ".gif", ".mp4")
 _COLOURS = matplotlib.colormaps["Spectral"]
@@ -95,7 +95,7 @@ def _pictures(
     height, width = measures[0].shape
     shape = size, max(1, round(size * height / width))
     orders = [_orders(measure) for measure in measures]
-    spans = [_span(pair[0]) for pair in axes]
+    magnification = 1.0
     for k in range(len(measures) - 1):
         part = _part(axes[k], axes[k + 1])
         for step in range(n_between):
@@ -104,17 +104,17 @@ def _pictures(
             view = _view(part, s)
             picture = _crop(outer, view, shape)
             _paste(picture, inner, view, part)
-            span = spans[k] * (spans[k + 1] / spans[k]) ** s
-            yield _captioned(picture, spans[0] / span)
+            yield _captioned(picture, magnification / view[0][1])
+        magnification /= part[0][1]
     last = _coloured(measures[-1], orders[-1:], 0.0)
     whole = ((0.0, 1.0), (0.0, 1.0))
     for _ in range(n_between):  # the last one stays for a moment
-        yield _captioned(_crop(last, whole, shape), spans[0] / spans[-1])
+        yield _captioned(_crop(last, whole, shape), magnification)
 
 
 def _orders(measure: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the sizes of the negative and of the other values, each in ascending order."""
-    return np.sort(-measure[measure < 0]), np.sort(measure[measure >= 0])
+    """Return the negative and the other values, those far from zero first, as `equalise` does."""
+    return np.sort(measure[measure < 0]), np.sort(-measure[measure >= 0])
 
 
 def _coloured(
@@ -122,19 +122,17 @@ def _coloured(
 ) -> Image.Image:
     """Colour a picture by ranks that are mixed of those in one or two frames, `s` of the second."""
     weights = (1 - s, s) if len(orders) == 2 else (1.0,)
-    colour = np.zeros(measure.shape)
-    for sign, side in ((1, 0), (-1, 1)):
-        cells = measure < 0 if side == 0 else measure >= 0
-        sizes = abs(measure[cells])
+    colour = np.full(measure.shape, np.nan)
+    for side, cells in enumerate((measure < 0, measure >= 0)):
+        sign = 1 - 2 * side
+        # A frame without such values has no say.
         known = [(w, o[side]) for w, o in zip(weights, orders, strict=True) if len(o[side])]
         total = sum(weight for weight, _ in known)
-        place = np.zeros(sizes.shape)
-        for weight, order in known:
-            rank = np.searchsorted(order, sizes) + np.searchsorted(order, sizes, "right") - 1
-            share = np.clip(rank / 2 / max(len(order) - 1, 1), 0, 1)
-            place += share * (weight / total if total else 1 / len(known))
-        # The largest escaped measure, and the most negative converged one, lie farthest from zero.
-        colour[cells] = sign * (GAP + (1 - GAP) * place)
+        parts = [
+            (weight / total if total else 1 / len(known)) * places(sign * measure[cells], order)
+            for weight, order in known
+        ]
+        colour[cells] = sign * (1 - (1 - GAP) * np.sum(parts, axis=0))
     rgb = (_COLOURS((colour + 1) / 2)[..., :3] * 255).round().astype(np.uint8)
     return Image.fromarray(rgb[::-1])  # the first row is the low end
 
@@ -146,20 +144,10 @@ def _part(outer: Sequence[Axis], inner: Sequence[Axis]) -> tuple[Span, Span]:
     """Return where a frame lies in the one before: start and length, 0 to 1, from the top left."""
     spans = []
     for a, b in zip(outer, inner, strict=True):
-        low, length = _units(a)[0], _span(a)
-        spans.append(((_units(b)[0] - low) / length, _span(b) / length))
-    (x, width), (y, height) = spans
-    return (x, width), (1 - y - height, height)
-
-
-def _units(axis: Axis) -> Span:
-    ends = axis.low, axis.high
-    return (math.log10(ends[0]), math.log10(ends[1])) if axis.scale == "log10" else ends
-
-
-def _span(axis: Axis) -> float:
-    low, high = _units(axis)
-    return high - low
+        start = a.position(b.low)
+        spans.append((start, a.position(b.high) - start))
+    x, (y, height) = spans
+    return x, (1 - y - height, height)
 
 
 def _view(part: tuple[Span, Span], s: float) -> tuple[Span, Span]:
@@ -183,11 +171,11 @@ def _paste(
     picture: Image.Image, inner: Image.Image, view: tuple[Span, Span], part: tuple[Span, Span]
 ) -> None:
     """Draw the inner frame into its place."""
-    places = []
+    sides = []
     for (start, seen), (begin, length), side in zip(view, part, picture.size, strict=True):
         first = (begin - start) / seen * side
-        places.append((round(first), round(first + length / seen * side)))
-    (left, right), (top, bottom) = places
+        sides.append((round(first), round(first + length / seen * side)))
+    (left, right), (top, bottom) = sides
     if right > left and bottom > top:
         size = right - left, bottom - top
         picture.paste(inner.resize(size, Image.Resampling.BOX, reducing_gap=None), (left, top))

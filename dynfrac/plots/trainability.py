@@ -66,12 +66,17 @@ def equalise(measure: np.ndarray) -> np.ndarray:
     negative = measure < 0
     for sign, cells in ((1, negative), (-1, measure >= 0)):
         values = sign * measure[cells]  # the smallest of each class lies farthest from zero
-        order = np.sort(values)
-        # The middle of the places that equal values share.
-        rank = (np.searchsorted(order, values) + np.searchsorted(order, values, "right") - 1) / 2
-        place = rank / max(len(order) - 1, 1)
-        coloured[cells] = sign * (1 - (1 - GAP) * place)
+        coloured[cells] = sign * (1 - (1 - GAP) * places(values, np.sort(values)))
     return coloured
+
+
+def places(values: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Return the places of values among others that are in ascending order, 0 to 1.
+
+    Equal values share the middle of their places; those beyond the ends have the place of the end.
+    """
+    rank = (np.searchsorted(order, values) + np.searchsorted(order, values, "right") - 1) / 2
+    return np.clip(rank / max(len(order) - 1, 1), 0, 1)
 
 
 def plot_measure(

@@ -27,7 +27,7 @@ _UNEVEN = 0.5
 """Part of a step by which rounding may shift a point of an axis against its neighbour."""
 
 _SMOOTH = 1.05
-"""Box dimension up to which a boundary counts as smooth; a line reads 1 to 0.01 at 1024 px."""
+"""Box dimension up to which a boundary is taken for smooth."""
 
 ZoomProgress = Callable[[int, int, int], None]
 """Called with the number of the frame, and its run-steps settled and to settle."""
@@ -168,7 +168,10 @@ def zoom(
         if not crossed.any():
             ended = f"frame {i} shows no boundary"
             break
-        centre = at if at is not None else _richest(window, crossed, factor)
+        if at is None:
+            centre = _richest(crossed, factor)
+        else:
+            centre = [axis.position(at[axis.name]) for axis in window]
         window = _about(window, centre, factor)
     if not made:
         raise ValueError(f"the window is too narrow for {kind}: {ended}; give a wider one")
@@ -216,59 +219,51 @@ def _resolved(axis: Axis, kind: np.dtype) -> bool:
     return bool(np.all(np.abs(steps - steps.mean()) < _UNEVEN * steps.mean()))
 
 
-def _richest(axes: Sequence[Axis], crossed: np.ndarray, factor: float) -> dict[str, float]:
-    """Return the middle of that part, of the next frame's size, with the most crossed cells."""
-    sides = [max(1, round(n / factor)) for n in crossed.shape]
+def _richest(crossed: np.ndarray, factor: float) -> list[float]:
+    """Return the middle of that part, of the next frame's size, with the most crossed cells.
+
+    Returns
+    -------
+    list of float
+        Its place along x and along y, 0 to 1.
+    """
+    rows, columns = (max(1, round(n / factor)) for n in crossed.shape)
     sums = np.pad(crossed.astype(np.int64), [(1, 0), (1, 0)]).cumsum(0).cumsum(1)
-    rows, columns = sides
     counts = sums[rows:, columns:] - sums[:-rows, columns:]
     counts += sums[:-rows, :-columns] - sums[rows:, :-columns]
     # Of several as rich, that nearest to the middle.
     middle = [(n - 1) / 2 for n in counts.shape]
     places = np.argwhere(counts == counts.max())
     row, column = places[np.hypot(*(places - middle).T).argmin()]
-    x, y = axes
-    fraction_x = (column + columns / 2) / crossed.shape[1]
-    fraction_y = (row + rows / 2) / crossed.shape[0]
-    return {x.name: float(x.values(fraction_x)), y.name: float(y.values(fraction_y))}
+    n_rows, n_columns = crossed.shape
+    return [(column + columns / 2) / n_columns, (row + rows / 2) / n_rows]
 
 
-def _about(
-    axes: Sequence[Axis], centre: Mapping[str, float], factor: float
-) -> tuple[Axis, ...] | None:
+def _about(axes: Sequence[Axis], centre: Sequence[float], factor: float) -> tuple[Axis, ...] | None:
     """Return axes that are `factor` times shorter and lie about a place, within the old ones.
 
     None if they would have no length at all.
     """
     shorter = []
-    for axis in axes:
-        low, high, at = (_along(axis, v) for v in (axis.low, axis.high, centre[axis.name]))
-        half = (high - low) / factor / 2
-        at = min(max(at, low + half), high - half)
-        ends = at - half, at + half
-        if axis.scale == "log10":
-            ends = 10.0 ** ends[0], 10.0 ** ends[1]
+    for axis, at in zip(axes, centre, strict=True):
+        start = min(max(at - 0.5 / factor, 0.0), 1 - 1 / factor)
+        ends = axis.values(np.array([start, start + 1 / factor]))
         # Rounding must not lead out of the frame before.
-        first, last = max(ends[0], axis.low), min(ends[1], axis.high)
-        if not first < last:
+        low, high = np.clip(ends, axis.low, axis.high).tolist()
+        if not low < high:
             return None
-        shorter.append(dataclasses.replace(axis, low=first, high=last))
+        shorter.append(dataclasses.replace(axis, low=low, high=high))
     return tuple(shorter)
 
 
-def _along(axis: Axis, value: float) -> float:
-    """Return a value in the units of the axis's scale."""
-    return math.log10(value) if axis.scale == "log10" else value
-
-
 def _flags(frames: Sequence[ZoomFrame]) -> tuple[str, ...]:
-    flags = [flag for flag in frames[0].sweep.flags if "were run" in flag]
-    smooth = len(frames)
-    while smooth and not frames[smooth - 1].dimension.value > _SMOOTH:
-        smooth -= 1
-    if smooth < len(frames):
+    flags = list(frames[0].sweep.flags)
+    measured = [i for i, frame in enumerate(frames) if frame.dimension.has_value]
+    rough = [i for i in measured if frames[i].dimension.value > _SMOOTH]
+    smooth = [i for i in measured if i > max(rough, default=-1)]
+    if smooth:
         flags.append(
-            f"from frame {smooth} on the boundary is a smooth line, or too little of it to "
-            "measure: runs of this length have not folded it at these scales; take more steps"
+            f"from frame {smooth[0]} on the boundary reads at most {_SMOOTH}, as a smooth line "
+            "does: runs of this length have not folded it at these scales; take more steps"
         )
     return tuple(flags)

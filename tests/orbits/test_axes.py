@@ -136,3 +136,12 @@ def test_axes_must_name_different_known_hyperparameters():
         check_axes([x, x], ["lr_in", "lr_out"])
     with pytest.raises(ValueError, match="did you mean 'lr_in'"):
         check_axes([Axis("lr_inn", 0.1, 1.0)], ["lr_in", "lr_out"])
+
+
+@pytest.mark.parametrize("scale", ["linear", "log10"])
+def test_positions_are_the_inverse_of_values(scale):
+    axis = Axis("lr", 0.02, 30, 5, scale)
+    for fraction in (0.0, 0.3, 1.0):
+        assert axis.position(float(axis.values(np.array(fraction)))) == pytest.approx(fraction)
+    assert axis.position(0.01) < 0 and axis.position(31) > 1
+    assert np.isnan(Axis("lr", 0.02, 30, 5).position(-1.0))
