@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -129,7 +130,7 @@ def command(
         option = "--uncertainty" if uncertainty else "--entropy"
         raise ValueError(f"{option} is about labels, and a mask has none; leave out --mask")
 
-    array = read_picture(file)
+    array, reservations = read_picture(file)
     try:
         picture = (as_mask if mask else as_labels)(array, threshold=threshold)
         # First what refuses pictures that the box count would take.
@@ -138,6 +139,7 @@ def command(
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
     estimate = box_dimension(picture, mask=mask, window=window, n_resamples=resamples, seed=seed)
+    estimate = dataclasses.replace(estimate, flags=(*estimate.flags, *reservations))
     smooth: dict[str, Estimate] = {}
     if estimate.has_value:
         smooth = smooth_null(picture.shape, mask=mask, window=estimate.window, seed=seed)

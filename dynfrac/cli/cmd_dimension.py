@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
 import click
 import numpy as np
@@ -16,43 +15,19 @@ import numpy as np
 from dynfrac.boundaries.dimensions import METHODS
 from dynfrac.boundaries.oracles import Labels
 from dynfrac.cli.boundary_dimensions import print_report
+from dynfrac.cli.conditions import STEPS, named_conditions, place_axes, preset_conditions
 from dynfrac.cli.output import format_duration, print_json, progress_bar
 from dynfrac.cli.pairs import parse_numbers
-from dynfrac.cli.sources import (
-    check_demand,
-    make_source,
-    on_demand,
-    source_options,
-    training_arguments,
-)
+from dynfrac.cli.sources import source_options, training_arguments
 from dynfrac.cli.targets import check_targets, result_options, write_record
 from dynfrac.orbits.axes import Axis
 from dynfrac.studies.dimension_reports import DimensionReport, report_dimension
-from dynfrac.studies.presets import make_preset
-from dynfrac.systems.abstract import AbstractMap
 from dynfrac.systems.importing import import_callable, in_words
-from dynfrac.systems.training import TrainingMap
 
 BUDGET = 20_000
-STEPS = 500
 
 NOTICE_AFTER = 10.0
 """Seconds of work after which the time that is left is told, if there is much of it."""
-
-
-@final
-@dataclasses.dataclass(frozen=True)
-class _Task:
-    """What is to be measured; everything after `axes` is of a map alone."""
-
-    name: str
-    target: AbstractMap | Labels
-    identity: dict[str, Any]
-    axes: tuple[Axis, ...] = ()
-    n_steps: int | None = None
-    every: int = 1
-    rule: str | None = None
-    dtype: str | None = None
 
 
 @click.command()
@@ -181,40 +156,46 @@ def command(
         for option, value in only_maps.items():
             if value not in (None, ()):
                 raise click.UsageError(f"{option} is about runs; leave it out beside --labels")
-        task = _Task(labels, _labels(labels), {"labels": labels})
-    elif preset is not None:
-        task = _preset_task(preset, steps, epochs, given, wanted)
+        name, target, own = labels, _labels(labels), ()
+        about: dict[str, Any] = {"identity": {"labels": labels}}
     else:
-        task = _named_task(arch, map_name, given, wanted, steps, epochs)
-    axes = _choose_axes(task.axes, parsed)
+        if preset is not None:
+            source = preset_conditions(preset, given, wanted, steps=steps, epochs=epochs)
+        else:
+            source = named_conditions(arch, map_name, given, wanted, steps=steps, epochs=epochs)
+        name, target, own = preset or arch or map_name or "", source.map_, source.axes
+        about = {
+            "n_steps": source.n_steps,
+            "every": source.every,
+            "rule": rule if rule is not None else source.rule,
+            "dtype": dtype if dtype is not None else source.dtype,
+            "lanes": lanes,
+            "identity": source.identity,
+        }
+    axes = _window(own, parsed)
     with (
         progress_bar("dimension", budget) as advance,
         _explained(journal) as reached,
     ):
         report = report_dimension(
-            task.target,
+            target,
             axes,
             budget=budget,
             seed=seed,
-            n_steps=task.n_steps,
-            every=task.every,
             hparams=hparams or None,
-            rule=rule if rule is not None else task.rule,
-            dtype=dtype if dtype is not None else task.dtype,
-            lanes=lanes,
             method=method,
             journal=journal,
-            identity=task.identity,
+            **about,
             on_progress=_reporter(advance, reached, budget, announce=not quiet),
         )
-    record = {"name": task.name, **report.to_dict()}
+    record = {"name": name, **report.to_dict()}
     write_record(record, out)
     if plot is not None:
-        _draw(report, plot, task.name)
+        _draw(report, plot, name)
     if as_json:
         print_json(record)
     else:
-        print_report(task.name, report)
+        print_report(name, report)
     return 0 if report.has_value else 1
 
 
@@ -231,60 +212,15 @@ def _labels(path: str) -> Labels:
     return ask
 
 
-def _preset_task(
-    name: str,
-    steps: int | None,
-    epochs: int | None,
-    arguments: dict[str, Any],
-    wanted: Mapping[str, float],
-) -> _Task:
-    arguments = {**arguments, **on_demand(arguments, wanted)}
-    made = make_preset(name, steps=steps, epochs=epochs, **arguments)
-    check_demand(made.map_, wanted)
-    return _Task(
-        name, made.map_, made.identity, made.axes, made.n_steps, made.every, made.rule, made.dtype
-    )
-
-
-def _named_task(
-    arch: str | None,
-    map_name: str | None,
-    arguments: dict[str, Any],
-    wanted: Mapping[str, float],
-    steps: int | None,
-    epochs: int | None,
-) -> _Task:
-    n_steps = STEPS if steps is None else steps
-    made, identity = make_source(
-        arch, map_name, arguments, wanted=wanted, steps=n_steps, epochs=epochs
-    )
-    every = 1
-    if epochs is not None:
-        if not isinstance(made, TrainingMap):
-            raise click.UsageError("--epochs needs a network; give --steps")
-        every = made.batches.epoch_steps
-        n_steps = epochs * every
-    return _Task(arch or map_name or "", made, identity, (), n_steps, every)
-
-
-def _choose_axes(own: Sequence[Axis], given: Sequence[Axis | None]) -> list[Axis]:
+def _window(own: Sequence[Axis], given: Sequence[Axis | None]) -> list[Axis]:
     """Put the axes of the command line in place of a preset's."""
-    axes: list[Axis] = []
-    for i, axis in enumerate(given):
-        if axis is not None:
-            if len(axes) < i:
-                raise click.UsageError(f"--{'xyz'[i]} needs --{'xyz'[i - 1]} before it")
-            if axis.n is not None:
-                raise ValueError(
-                    f"axis {axis.name} has n={axis.n} points; leave the number out, points are "
-                    "chosen between its ends"
-                )
-            axes.append(axis)
-        elif i < len(own):
-            axes.append(own[i])
-    if not axes:
-        raise click.UsageError("give --x NAME=LOW:HIGH, and --y for a plane")
-    return axes
+    for axis in given:
+        if axis is not None and axis.n is not None:
+            raise ValueError(
+                f"axis {axis.name} has n={axis.n} points; leave the number out, points are "
+                "chosen between its ends"
+            )
+    return place_axes(own, given)
 
 
 @contextlib.contextmanager

@@ -186,7 +186,8 @@ def _conditions(result: Sweep, rule: AbstractRule | None) -> str:
     spec = result.spec
     grid = " × ".join(str(axis.n) for axis in result.axes)
     longest = "up to " if any(axis.name == "n_steps" for axis in result.axes) else ""
-    line = f"{grid} runs of {longest}{spec['n_steps']} steps in {spec['dtype']}"
+    cells = "runs" if "adaptive" not in spec else f"cells, {result.was_run.mean():.1%} with runs"
+    line = f"{grid} {cells} of {longest}{spec['n_steps']} steps in {spec['dtype']}"
     if (every := spec.get("every", 1)) > 1:
         line += f", one loss every {every} steps"
     details = [line]

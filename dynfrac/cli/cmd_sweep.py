@@ -150,7 +150,8 @@ def _print(result: Sweep) -> None:
     recorded = f", a loss every {every}" if every > 1 else ""
     counts = {name: n for name, n in result.counts.items() if n}
     cells = sum(counts.values())
-    click.echo(f"{result.path}  {grid} runs of {result.spec['n_steps']} steps{recorded}")
+    what = "cells, with runs" if "adaptive" in result.spec else "runs"
+    click.echo(f"{result.path}  {grid} {what} of {result.spec['n_steps']} steps{recorded}")
     print_table(("", "", ""), [(name, n, f"{n / cells:.2%}") for name, n in counts.items()])
     if result.computed:
         click.echo(

@@ -14,8 +14,8 @@ import numpy as np
 SUFFIXES = (".npy", ".png", ".tif", ".tiff", ".zarr")
 
 
-def read_picture(path: Path) -> np.ndarray:
-    """Read the array behind a file name, by its suffix.
+def read_picture(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Read the array behind a file name, by its suffix, and the reservations about it.
 
     Parameters
     ----------
@@ -24,9 +24,11 @@ def read_picture(path: Path) -> np.ndarray:
 
     Returns
     -------
-    array
+    array : array
         As stored, of any shape. Of an image with a palette, the indices; of a sweep, True where
         the run converged.
+    flags : tuple of str
+        Those of a sweep.
 
     Raises
     ------
@@ -45,8 +47,8 @@ def read_picture(path: Path) -> np.ndarray:
         if not file.read(1):
             raise ValueError(f"{path} is empty; write the picture again")
     if suffix == ".npy":
-        return _read_npy(path)
-    return _read_png(path) if suffix == ".png" else _read_tiff(path)
+        return _read_npy(path), ()
+    return (_read_png(path) if suffix == ".png" else _read_tiff(path)), ()
 
 
 def _read_npy(path: Path) -> np.ndarray:
@@ -91,7 +93,7 @@ def _read_tiff(path: Path) -> np.ndarray:
         raise ValueError(f"{path} is not a TIFF image, or is damaged") from error
 
 
-def _read_sweep(path: Path) -> np.ndarray:
+def _read_sweep(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
     from dynfrac.sweeps.results import open_sweep
 
     sweep = open_sweep(path)
@@ -101,4 +103,4 @@ def _read_sweep(path: Path) -> np.ndarray:
             f"{path} is not finished: {pending} of its {sweep.status.size} cells are pending; "
             "resume the sweep with the command that began it"
         )
-    return sweep.labels
+    return sweep.labels, sweep.flags

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, final
 
 import click
 
-from dynfrac.cli.pairs import parse_numbers
-from dynfrac.cli.sources import (
-    check_demand,
-    make_source,
-    on_demand,
-    source_options,
-    training_arguments,
+from dynfrac.cli.conditions import (
+    STEPS,
+    Conditions,
+    named_conditions,
+    place_axes,
+    preset_conditions,
 )
+from dynfrac.cli.pairs import parse_numbers
+from dynfrac.cli.sources import source_options, training_arguments
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.columns import N_STEPS
 from dynfrac.orbits.inspection import metric_names
-from dynfrac.studies.presets import PRESETS, make_preset
 from dynfrac.systems.abstract import AbstractMap
-from dynfrac.systems.training import TrainingMap
 
 RESOLUTION = 256
-STEPS = 500
 
 
 @final
@@ -46,25 +44,10 @@ class Task:
     settings: dict[str, Any]
 
 
-@final
-@dataclasses.dataclass(frozen=True)
-class _Source:
-    """What is to be run, before options change it."""
-
-    map_: AbstractMap
-    identity: dict[str, Any]
-    axes: tuple[Axis, ...]
-    n_steps: int
-    every: int
-    rule: str | None
-    record: tuple[str, ...] | None
-    dtype: str | None
-
-
-_BEFORE = (
-    click.option("--preset", metavar="NAME", help="Conditions that have a name; see dynfrac list."),
+_PRESET = click.option(
+    "--preset", metavar="NAME", help="Conditions that have a name; see dynfrac list."
 )
-_AFTER = (
+_OPTIONS = (
     click.option(
         "--x", metavar="NAME=LOW:HIGH", help="Horizontal axis: NAME=LOW:HIGH[:N][:SCALE]."
     ),
@@ -119,12 +102,9 @@ _AFTER = (
 
 def task_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options that `read_task` takes."""
-    for option in reversed(_AFTER):
+    for option in reversed(_OPTIONS):
         command = option(command)
-    command = source_options(command)
-    for option in reversed(_BEFORE):
-        command = option(command)
-    return command
+    return _PRESET(source_options(command))
 
 
 def read_task(
@@ -171,10 +151,13 @@ def read_task(
             raise click.UsageError("--seed and --arg seed are both given; drop one of them")
         given["seed"] = seed
     if preset is not None:
-        source = _preset_source(preset, steps, epochs, given, wanted)
+        source = preset_conditions(preset, given, wanted, steps=steps, epochs=epochs)
     else:
-        source = _named_source(arch, map_name, given, wanted, steps, epochs)
-    axes = _choose_axes(source.axes, parsed, res)
+        source = named_conditions(arch, map_name, given, wanted, steps=steps, epochs=epochs)
+    axes = [
+        axis if axis.n is not None else dataclasses.replace(axis, n=axis.default_n(res))
+        for axis in place_axes(source.axes, parsed)
+    ]
     lengths = [axis for axis in axes if axis.name == N_STEPS]
     if lengths and (steps is not None or epochs is not None):
         raise click.UsageError("n_steps is an axis, so leave out --steps and --epochs")
@@ -194,54 +177,8 @@ def read_task(
     )
 
 
-def _preset_source(
-    name: str,
-    steps: int | None,
-    epochs: int | None,
-    arguments: dict[str, Any],
-    wanted: dict[str, float],
-) -> _Source:
-    own = dict(PRESETS[name].arguments) if name in PRESETS else {}
-    # The preset's own seed gives way to an axis; one that was asked for does not.
-    own.pop("seed", None)
-    arguments = {**arguments, **on_demand({**own, **arguments}, wanted)}
-    made = make_preset(name, steps=steps, epochs=epochs, **arguments)
-    check_demand(made.map_, wanted)
-    return _Source(
-        made.map_,
-        made.identity,
-        made.axes,
-        made.n_steps,
-        made.every,
-        made.rule,
-        made.record,
-        made.dtype,
-    )
-
-
-def _named_source(
-    arch: str | None,
-    map_name: str | None,
-    arguments: dict[str, Any],
-    wanted: dict[str, float],
-    steps: int | None,
-    epochs: int | None,
-) -> _Source:
-    n_steps = int(wanted.get(N_STEPS, STEPS)) if steps is None else steps
-    made, identity = make_source(
-        arch, map_name, arguments, wanted=wanted, steps=n_steps, epochs=epochs
-    )
-    every = 1
-    if epochs is not None:
-        if not isinstance(made, TrainingMap):
-            raise click.UsageError("--epochs needs a network; give --steps")
-        every = made.batches.epoch_steps
-        n_steps = epochs * every
-    return _Source(made, identity, (), n_steps, every, None, None, None)
-
-
 def _choose_record(
-    given: tuple[str, ...], source: _Source, different_lengths: bool
+    given: tuple[str, ...], source: Conditions, different_lengths: bool
 ) -> tuple[str, ...]:
     """Return the metrics to record: those asked for, the preset's, or all that the map has."""
     if given:
@@ -252,22 +189,3 @@ def _choose_record(
     if different_lengths:
         return ()
     return metric_names(source.map_) if source.record is None else source.record
-
-
-def _choose_axes(own: tuple[Axis, ...], given: Sequence[Axis | None], res: int) -> list[Axis]:
-    """Put the axes of the command line in place of a preset's, and give each its resolution."""
-    options = ("--x", "--y", "--z")
-    axes: list[Axis] = []
-    for i, axis in enumerate(given):
-        if axis is not None:
-            if len(axes) < i:
-                raise click.UsageError(f"{options[i]} needs {options[i - 1]} before it")
-            axes.append(axis)
-        elif i < len(own):
-            axes.append(own[i])
-    if not axes:
-        raise click.UsageError("give --x NAME=LOW:HIGH, and --y for a picture")
-    return [
-        axis if axis.n is not None else dataclasses.replace(axis, n=axis.default_n(res))
-        for axis in axes
-    ]

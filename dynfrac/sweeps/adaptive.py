@@ -19,7 +19,7 @@ import numpy as np
 from dynfrac.analysis.labels import boundary_cells
 from dynfrac.orbits.iteration import Progress
 from dynfrac.orbits.outcomes import Status
-from dynfrac.sweeps.arrays import RUN
+from dynfrac.sweeps.arrays import RUN, was_run
 from dynfrac.sweeps.filling import Block, TileJob, run_tasks
 from dynfrac.sweeps.refinement import (
     Grid,
@@ -145,8 +145,7 @@ class _Picture:
         self.job = job
         self.workers = workers
         status = store.read("status")
-        # A kill between the two writes leaves the stride without the status.
-        self.run = (status != Status.PENDING) & (store.read("stride") == RUN)
+        self.run = was_run(status, store.read("stride"))
         self.labels = status == Status.CONVERGED
         self._points = [store.read(name) for name in store.dimensions]
 

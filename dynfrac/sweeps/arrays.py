@@ -58,6 +58,16 @@ STRIDE: tuple[str, Any, dict[str, Any]] = (
 RUN = 1
 """The stride of a cell that was run."""
 
+
+def was_run(status: np.ndarray, stride: np.ndarray | None) -> np.ndarray:
+    """Return which cells were run, of fields of the same cells; `stride` None of a dense sweep.
+
+    A kill between the writes of a tile can leave a stride without its outcome.
+    """
+    settled = status != Status.PENDING
+    return settled if stride is None else settled & (stride == RUN)
+
+
 CHECKSUM = "crc32c"
 """Codec that stores of earlier versions do not have."""
 

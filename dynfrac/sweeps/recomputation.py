@@ -12,9 +12,8 @@ import numpy as np
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.columns import N_STEPS
 from dynfrac.orbits.iteration import Progress
-from dynfrac.orbits.outcomes import Status
 from dynfrac.orbits.rules import make_rule
-from dynfrac.sweeps.arrays import RUN
+from dynfrac.sweeps.arrays import was_run
 from dynfrac.sweeps.filling import TileJob, tile_columns, tile_key
 from dynfrac.sweeps.parts import Damage
 from dynfrac.sweeps.refinement import Refinement
@@ -194,11 +193,9 @@ def _compare(
 
 
 def _was_run(store: Store, cells: Tile) -> np.ndarray:
-    """Return which cells of a finished tile were run: all, unless the sweep is adaptive."""
-    if "stride" not in store.fields:
-        return np.ones([cell.stop - cell.start for cell in cells], bool)
-    status, stride = store.read_tile("status", cells), store.read_tile("stride", cells)
-    return (status != Status.PENDING) & (stride == RUN)
+    """Return which cells of a tile were run."""
+    stride = store.read_tile("stride", cells) if "stride" in store.fields else None
+    return was_run(store.read_tile("status", cells), stride)
 
 
 def _bits(values: np.ndarray) -> np.ndarray:

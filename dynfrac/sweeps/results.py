@@ -12,7 +12,7 @@ import numpy as np
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.columns import N_STEPS
 from dynfrac.orbits.outcomes import Status, one_sided
-from dynfrac.sweeps.arrays import RUN
+from dynfrac.sweeps.arrays import was_run
 from dynfrac.sweeps.specifications import AXIS_KEYS, stored_specification
 from dynfrac.sweeps.stores import Store, all_fields, open_store
 from dynfrac.systems.numerics import hparam_dtype
@@ -109,8 +109,8 @@ class Sweep:
     @property
     def was_run(self) -> np.ndarray:
         """Bool array: False in pending cells, and where the nearest run's outcome was filled in."""
-        settled = self.status != Status.PENDING
-        return settled & (self._store.read("stride") == RUN) if "stride" in self.fields else settled
+        stride = self._store.read("stride") if "stride" in self.fields else None
+        return was_run(self.status, stride)
 
     @property
     def points(self) -> tuple[np.ndarray, ...]:

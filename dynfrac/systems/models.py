@@ -23,7 +23,11 @@ _NONLINEARITIES = ("tanh", "relu", "identity")
 
 
 class AbstractModel(Node, abc.ABC):
-    """A network that a `TrainingMap` trains."""
+    """A network that a `TrainingMap` trains.
+
+    A model may have a method ``for_batches(shape)``, which `training_map` calls with the shape of
+    the inputs of a step, for the form of the model that is the fastest there.
+    """
 
     @property
     @abc.abstractmethod

@@ -15,6 +15,7 @@ from dynfrac.analysis.nulls import smooth_null, smooth_uncertainty
 from dynfrac.analysis.uncertainty import uncertainty_exponent
 from dynfrac.cli.main import main
 from dynfrac.orbits.axes import Axis
+from dynfrac.sweeps.refinement import Refinement
 from dynfrac.sweeps.runs import sweep
 from dynfrac.systems.complex_maps import Quadratic
 
@@ -165,6 +166,14 @@ def test_a_sweep_is_a_picture_of_its_labels(capsys, mandelbrot, tmp_path):
     status, result = record(capsys, path, "--plot", tmp_path / "figure.pdf")
     assert status == 0 and result["value"] == box_dimension(labels).value
     assert (tmp_path / "figure.pdf").stat().st_size > 0
+
+
+def test_what_an_adaptive_sweep_does_not_know_is_said(capsys, mandelbrot):
+    path, run = mandelbrot
+    (flag,) = run(adaptive=Refinement(guard=1)).flags
+    assert flag in record(capsys, path)[1]["flags"]
+    assert main(["boxdim", str(path)]) == 0
+    assert "of the cells were run" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_sweep_with_pending_cells_is_refused(capsys, mandelbrot):

@@ -13,6 +13,7 @@ from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.outcomes import one_sided
 from dynfrac.orbits.rules import make_rule
 from dynfrac.studies.presets import make_preset
+from dynfrac.sweeps.refinement import Refinement
 from dynfrac.sweeps.results import Sweep, open_sweep
 from dynfrac.sweeps.runs import sweep
 from dynfrac.systems.complex_maps import Quadratic
@@ -91,6 +92,15 @@ def test_every_field_has_a_picture_beside_the_sweep(run, make, metrics, tmp_path
     picture = matplotlib.image.imread(tmp_path / name)
     assert min(picture.shape[:2]) > 300 and picture.std() > 0.05
     assert {p.name for p in tmp_path.iterdir()} == {"run.zarr", name}
+
+
+def test_the_caption_of_an_adaptive_sweep_counts_no_runs_that_were_not_done(tmp_path):
+    axes = Axis("c_re", -2, 0.5, 64), Axis("c_im", -1.2, 1.2, 66)
+    settings = {"n_steps": 20, "rule": "bounded:2", "adaptive": Refinement(guard=1)}
+    made = sweep(Quadratic(), axes, out=tmp_path / "a.zarr", **settings)
+    caption = cmd_show._conditions(made, None)
+    assert made.was_run.mean() < 0.7
+    assert caption.startswith(f"64 × 66 cells, {made.was_run.mean():.1%} with runs of 20 steps")
 
 
 def test_a_dense_sweep_has_no_strides(run, make):

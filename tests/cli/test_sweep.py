@@ -67,6 +67,7 @@ def test_an_adaptive_sweep_says_what_was_run(run):
     assert status == 0 and found.spec["adaptive"] == {"stride": 4, "guard": 1}
     assert 0 < found.was_run.sum() < 1600
     assert f"ran {found.was_run.sum()} in" in out
+    assert "40 x 40 cells, with runs of 30 steps" in out
     assert f"{found.was_run.mean():.2%} of the cells were run" in out
     record = json.loads(run(*command, "--out", "run.zarr", "--json")[1])
     assert (record["computed"], record["reused"]) == (0, found.was_run.sum())
