@@ -60,15 +60,24 @@ def test_the_movie_shows_the_frames_and_what_is_between(tmp_path, suffix):
         assert wrong.mean() < 0.03
 
 
-def test_the_edge_moves_steadily_from_frame_to_frame(tmp_path):
-    measures, axes = frames(2)
-    save_movie(measures, axes, tmp_path / "m.webp", size=256, fps=16, seconds=1)
-    # Along the middle row the circle is crossed at x = 1, which is the middle of every picture, and
-    # at x = -1, which goes out of sight.
-    for picture, _ in list(pictures(tmp_path / "m.webp"))[:16]:
-        row = converged(picture)[128]
-        crossings = np.flatnonzero(row[1:] != row[:-1])
-        assert abs(crossings[-1] - 128) <= 3
+def test_every_picture_is_that_of_its_window(monkeypatch):
+    # Into the upper left part: (-1.5, -1.2) to (1, 1.3), then half of that from (-1.3, -0.1).
+    outer = Axis("a", -1.5, 1.0, N, "linear"), Axis("b", -1.2, 1.3, N, "linear")
+    inner = Axis("a", -1.3, -0.05, N, "linear"), Axis("b", -0.1, 1.15, N, "linear")
+    told = []
+    monkeypatch.setattr(movies, "_captioned", lambda picture, x: told.append(x) or picture)
+    both = [disc(*outer), disc(*inner)]
+    shown = list(movies._pictures(both, [outer, inner], 128, 8))
+    assert told == pytest.approx([2 ** (min(i, 8) / 8) for i in range(16)])
+    for i, picture in enumerate(shown):
+        # Zooming at a steady rate leaves one point where it is.
+        window = []
+        for a, b in zip(outer, inner, strict=True):
+            fixed = 2 * b.low - a.low
+            ends = (fixed + (end - fixed) / 2 ** (min(i, 8) / 8) for end in (a.low, a.high))
+            window.append(Axis(a.name, *ends, 128, "linear"))
+        wrong = converged(np.asarray(picture).astype(int)) != (disc(*window) < 0)[::-1]
+        assert wrong.mean() < 0.04
 
 
 def test_colours_at_a_frame_are_those_of_its_picture():

@@ -178,7 +178,8 @@ def test_another_kind_of_device_is_refused(tmp_path, monkeypatch):
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 from dynfrac.orbits.axes import Axis
 from dynfrac.sweeps.runs import sweep
 from dynfrac.systems.complex_maps import Quadratic
