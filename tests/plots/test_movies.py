@@ -61,9 +61,9 @@ def test_the_movie_shows_the_frames_and_what_is_between(tmp_path, suffix):
 
 
 def test_every_picture_is_that_of_its_window(monkeypatch):
-    # Into the upper left part: (-1.5, -1.2) to (1, 1.3), then half of that from (-1.3, -0.1).
+    # The second is a part towards the lower right.
     outer = Axis("a", -1.5, 1.0, N, "linear"), Axis("b", -1.2, 1.3, N, "linear")
-    inner = Axis("a", -1.3, -0.05, N, "linear"), Axis("b", -0.1, 1.15, N, "linear")
+    inner = Axis("a", -0.5, 0.75, N, "linear"), Axis("b", -0.95, 0.3, N, "linear")
     told = []
     monkeypatch.setattr(movies, "_captioned", lambda picture, x: told.append(x) or picture)
     both = [disc(*outer), disc(*inner)]
