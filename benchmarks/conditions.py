@@ -24,12 +24,15 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import jaxprs_in_params
 
 from dynfrac.orbits.evaluator import Evaluator
 from dynfrac.orbits.kernels import read
 from dynfrac.studies.presets import make_preset
+from dynfrac.systems.batches import FullBatch
 from dynfrac.systems.catalogue import make_architecture
 from dynfrac.systems.numerics import cast_floats, choose_dtype, precision
+from dynfrac.systems.resnets import ResNet
 
 PUBLISHED = ("tanh", "relu", "identity", "minibatch", "single", "offset")
 
@@ -63,6 +66,8 @@ def make_case(name):
 
 def plain_loop(map_, points, n_steps, real, batched):
     """Return a function that runs the published loop once and gives all losses, (steps, runs)."""
+    if isinstance(map_.model, ResNet):  # with the usual convolutions
+        map_ = map_.replace(model=map_.model.replace(looped=False))
     placed = jax.device_put(cast_floats(map_, real))
 
     def step(state, point, t):
@@ -119,19 +124,23 @@ def operations(jaxpr):
         elif name == "tanh":
             elements += math.prod(out.shape)
         times = equation.params.get("length", 1) if name == "scan" else 1
-        for inner in jax.core.jaxprs_in_params(equation.params):
+        for inner in jaxprs_in_params(equation.params):
             more = operations(inner)
             flops, elements = flops + times * more[0], elements + times * more[1]
     return flops, elements
 
 
 def step_operations(map_, points, real):
-    """Return the operations of one step of one run."""
+    """Return the operations of one step of one run and of the loss recorded with it."""
     point = {k: jnp.asarray(v, real) for k, v in map_.defaults.items()}
     point |= {k: jnp.asarray(v[0], real) for k, v in points.items()}
     placed = cast_floats(map_, real)
     state = cast_floats(placed.init(point), real)
-    return operations(jax.make_jaxpr(lambda s, p: placed.step(s, p, 0))(state, point).jaxpr)
+    counts = operations(jax.make_jaxpr(lambda s, p: placed.step(s, p, 0))(state, point).jaxpr)
+    if isinstance(map_.batches, FullBatch):
+        return counts  # the loss is that of the step's own forward pass
+    loss = jax.make_jaxpr(lambda s, p: read(placed, ("loss",), s, p))(state, point).jaxpr
+    return tuple(a + b for a, b in zip(counts, operations(loss), strict=True))
 
 
 def machine_rates(real):
