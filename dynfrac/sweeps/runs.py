@@ -19,29 +19,25 @@ from typing import Any
 
 import numpy as np
 
-from dynfrac.orbits.axes import Axis, check_axes
-from dynfrac.orbits.columns import N_STEPS, check_steps
-from dynfrac.orbits.inspection import choose_readings
+from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.iteration import Progress
-from dynfrac.orbits.rules import AbstractRule, make_rule
+from dynfrac.orbits.rules import AbstractRule
 from dynfrac.sweeps.adaptive import fill_adaptively
 from dynfrac.sweeps.clocks import stopwatch
-from dynfrac.sweeps.filling import TileJob, fill
+from dynfrac.sweeps.filling import fill
 from dynfrac.sweeps.locks import write_lock
+from dynfrac.sweeps.plans import plan_sweep
 from dynfrac.sweeps.processes import ProcessWorkers
 from dynfrac.sweeps.refinement import Refinement
 from dynfrac.sweeps.results import Sweep, open_sweep
 from dynfrac.sweeps.specifications import (
-    AXIS_KEYS,
     PACKAGES,
-    attributes_of,
     refuse_another,
-    specify,
 )
-from dynfrac.sweeps.stores import check_space, create_store, open_store
+from dynfrac.sweeps.stores import check_space, open_store
 from dynfrac.sweeps.tiles import cut
 from dynfrac.sweeps.workers import Workers
-from dynfrac.systems.abstract import AbstractMap, check_ranges, resolve_hparams
+from dynfrac.systems.abstract import AbstractMap
 from dynfrac.systems.provenance import git_state, versions
 
 
@@ -139,74 +135,47 @@ def sweep(
     16
     """
     with stopwatch() as watch:
-        axes = tuple(axes)
         hands = _choose_workers(workers)
-        fixed = _check_arguments(map_, axes, hparams, tile)
-        n_steps = _longest(map_, axes, n_steps, every)
-        if isinstance(adaptive, bool):
-            refinement = Refinement() if adaptive else None
-        else:
-            refinement = adaptive
-        rule = make_rule(rule if rule is not None else getattr(map_, "rule", None))
-        own_lengths = _has_lengths(map_, axes)
-        choose_readings(map_, rule, record, every, fixed_length=not own_lengths)
-        spec = specify(
+        plan = plan_sweep(
             map_,
             axes,
-            fixed,
             n_steps=n_steps,
-            every=every,
+            hparams=hparams,
             rule=rule,
+            every=every,
             record=record,
             dtype=dtype,
             lanes=lanes,
             tile=tile,
-            adaptive=refinement,
+            adaptive=adaptive,
             identity=identity,
         )
         path = Path(out)
-        shape = tuple(axis.n for axis in reversed(axes) if axis.n is not None)
         store = open_store(path) if path.exists() else None
         if store is None:
-            check_space(path, math.prod(shape), shape, len(record))
-            status = np.zeros(shape, np.uint8)
+            check_space(path, math.prod(plan.shape), plan.shape, len(record))
+            status = np.zeros(plan.shape, np.uint8)
         else:
-            refuse_another(store, spec)
+            refuse_another(store, plan.spec)
             status = store.read("status")
-        tiles = [cells for cells in cut(shape, spec["tile"]) if not status[cells].all()]
+        tiles = [cells for cells in cut(plan.shape, plan.spec["tile"]) if not status[cells].all()]
         todo = sum(status[cells].size for cells in tiles)
-        job = TileJob(
-            map_,
-            n_steps=n_steps,
-            every=every,
-            rule=rule,
-            record=tuple(record),
-            dtype=spec["dtype"],
-            lanes=spec["lanes"],
-            own_lengths=own_lengths,
-            fixed=fixed,
-        )
         if tiles:
             report = on_progress or (lambda done, total: None)
-            report(0, todo * n_steps)
-            # Compiles the step in this thread alone, and shows a map that does not work before
-            # there is anything on disk.
-            corner = {axis.name: axis.low for axis in axes}
-            if own_lengths:
-                del corner[N_STEPS]
-            job.try_out(corner)
+            report(0, todo * plan.job.n_steps)
+            plan.try_out()  # before there is anything on disk
         if store is None:
-            points = {axis.name: axis.points() for axis in reversed(axes)}
-            store = create_store(path, attributes_of(spec), points, spec["tile"])
+            store = plan.create(path)
         else:
-            check_space(path, todo, shape, len(record))
+            check_space(path, todo, plan.shape, len(record))
         computed = todo
-        with write_lock(path, alone=refinement is not None) if tiles else nullcontext():
+        alone = plan.refinement is not None
+        with write_lock(path, alone=alone) if tiles else nullcontext():
             store.log({**_session(), "event": "start", "pending": todo})
-            if tiles and refinement is not None:
-                computed = fill_adaptively(store, job, refinement, hands, on_progress)
+            if tiles and plan.refinement is not None:
+                computed = fill_adaptively(store, plan.job, plan.refinement, hands, on_progress)
             elif tiles:
-                fill(store, tiles, job, hands, on_progress)
+                fill(store, tiles, plan.job, hands, on_progress)
             store.log({"event": "end", "seconds": round(watch.seconds, 3)})
         found = open_sweep(path)
         return dataclasses.replace(
@@ -218,33 +187,6 @@ def sweep(
         )
 
 
-def _check_arguments(
-    map_: AbstractMap,
-    axes: tuple[Axis, ...],
-    hparams: Mapping[str, float] | None,
-    tile: int | None,
-) -> dict[str, Any]:
-    """Refuse what cannot be swept; return the fixed hyperparameters, defaults included."""
-    if not 1 <= len(axes) <= len(AXIS_KEYS):
-        raise ValueError(f"{len(axes)} axes were given; a sweep has one, two or three")
-    check_axes(axes, [*map_.defaults, N_STEPS])
-    check_ranges(map_, {axis.name: (axis.low, axis.high) for axis in axes})
-    for axis in axes:
-        if axis.n is None:
-            raise ValueError(f"axis {axis.name} does not say how many points it has; give n")
-    if tile is not None and tile < 1:
-        raise ValueError(f"tile={tile} must be at least 1 run")
-    swept = {axis.name for axis in axes}
-    for name, value in (hparams or {}).items():
-        if name in swept:
-            raise ValueError(f"{name}={value} is fixed and {name} is an axis too; drop one of them")
-        if np.ndim(value):
-            raise ValueError(f"hyperparameter {name} has several values; make it an axis")
-    resolved = resolve_hparams(map_, hparams)
-    check_ranges(map_, {name: v for name, v in resolved.items() if name not in swept})
-    return {name: float(value) for name, value in resolved.items() if name not in swept}
-
-
 def _choose_workers(workers: int | Workers) -> Workers | None:
     """Return who computes; None is this process."""
     if isinstance(workers, Workers):
@@ -252,23 +194,6 @@ def _choose_workers(workers: int | Workers) -> Workers | None:
     if isinstance(workers, bool) or workers != int(workers) or workers < 1:
         raise ValueError(f"workers={workers} is no number of processes; pass 1 or more")
     return None if workers == 1 else ProcessWorkers(int(workers))
-
-
-def _has_lengths(map_: AbstractMap, axes: tuple[Axis, ...]) -> bool:
-    """Whether each run has a length of its own, and ``n_steps`` is no hyperparameter of the map."""
-    return N_STEPS not in map_.defaults and any(axis.name == N_STEPS for axis in axes)
-
-
-def _longest(map_: AbstractMap, axes: tuple[Axis, ...], n_steps: int | None, every: int) -> int:
-    """Return the number of steps of the longest run."""
-    for axis in axes:
-        if axis.name == N_STEPS and _has_lengths(map_, axes):
-            if n_steps not in (None, int(axis.high)):
-                raise ValueError(f"n_steps={n_steps} is given and n_steps is an axis; drop one")
-            return check_steps(int(axis.high), every)
-    if n_steps is None:
-        raise ValueError("n_steps is missing; say how many steps each run has")
-    return check_steps(n_steps, every)
 
 
 def _session() -> dict[str, Any]:
