@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
 from dynfrac.analysis.verdicts import NEUTRAL, REST
 from dynfrac.orbits.axes import Axis
+from dynfrac.orbits.labelled_arrays import axis_coordinate, make_dataset
 from dynfrac.orbits.outcomes import Status
+
+if TYPE_CHECKING:
+    import xarray
 
 RETURN = 1e-3
 """An orbit has come back if it is this much nearer its end than it has been on the way."""
@@ -102,17 +106,17 @@ class OrbitDiagram:
     """
 
     axis: Axis
-    values: np.ndarray
+    values: np.ndarray = dataclasses.field(repr=False)
     observable: str
-    observed: np.ndarray
-    exponents: np.ndarray
-    stderr: np.ndarray
-    periods: np.ndarray
-    status: np.ndarray
+    observed: np.ndarray = dataclasses.field(repr=False)
+    exponents: np.ndarray = dataclasses.field(repr=False)
+    stderr: np.ndarray = dataclasses.field(repr=False)
+    periods: np.ndarray = dataclasses.field(repr=False)
+    status: np.ndarray = dataclasses.field(repr=False)
     n_steps: int
     n_transient: int
     flags: tuple[str, ...]
-    conditions: dict[str, Any]
+    conditions: dict[str, Any] = dataclasses.field(repr=False)
 
     @property
     def bounded(self) -> np.ndarray:
@@ -189,6 +193,39 @@ class OrbitDiagram:
             "stretches": [dataclasses.asdict(stretch) for stretch in self.stretches],
             "cascade": [dataclasses.asdict(change) for change in self.cascade],
         }
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return the diagram with the hyperparameter as its coordinate.
+
+        Returns
+        -------
+        xarray.Dataset
+            `observed` has a second dimension, `kept`: the values before the end, the last one last.
+
+        Raises
+        ------
+        ImportError
+            If xarray is not installed.
+        """
+        along, nats = (self.axis.name,), {"units": "nats per step"}
+        status = {"long_name": "what became of the run", "flag_values": [int(s) for s in Status]}
+        status["flag_meanings"] = " ".join(s.name.lower() for s in Status)
+        return make_dataset(
+            {
+                "observed": ((*along, "kept"), self.observed, {"long_name": self.observable}),
+                "exponents": (along, self.exponents, {"long_name": "largest exponent", **nats}),
+                "stderr": (along, self.stderr, {"long_name": "its standard error", **nats}),
+                "periods": (along, self.periods, {"long_name": "period", "units": "steps"}),
+                "status": (along, self.status, status),
+            },
+            {self.axis.name: axis_coordinate(self.axis, self.values)},
+            {
+                **self.conditions,
+                "n_steps": self.n_steps,
+                "n_transient": self.n_transient,
+                "flags": list(self.flags),
+            },
+        )
 
 
 def find_period(returns: np.ndarray, rest: float = REST) -> int:

@@ -13,6 +13,8 @@ from typing import Any, final
 
 import numpy as np
 
+from dynfrac.analysis.html_tables import html_block, html_entries, write_interval, write_value
+
 Z95 = 1.959963984540054
 """Half-width of a 95 % normal interval in standard deviations."""
 
@@ -96,7 +98,7 @@ class Estimate:
     method: str
     n_runs: int
     window: tuple[float, float]
-    curve: Curve
+    curve: Curve = dataclasses.field(repr=False)
     flags: tuple[str, ...] = ()
 
     def __float__(self) -> float:
@@ -107,6 +109,18 @@ class Estimate:
     def has_value(self) -> bool:
         """Whether there is a number."""
         return math.isfinite(self.value)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the number, its interval and what it rests on."""
+        low, high = self.window
+        entries = {
+            "value": write_value(self.value, self.stderr),
+            "95 % interval": write_interval(self.ci_low, self.ci_high),
+            "runs or points": self.n_runs,
+            "scales fitted": f"{low:.3g} to {high:.3g}" if math.isfinite(low) else "",
+            "scales measured": len(self.curve) or "",
+        }
+        return html_block("Estimate", self.method, html_entries(entries), flags=self.flags)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON knows them: numbers that are not finite become None.

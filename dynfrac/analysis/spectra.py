@@ -5,11 +5,18 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import scipy.stats
 
+from dynfrac.analysis.html_tables import (
+    html_block,
+    html_columns,
+    html_entries,
+    write_interval,
+    write_value,
+)
 from dynfrac.analysis.kaplan_yorke import KaplanYorke, kaplan_yorke_dimension
 from dynfrac.analysis.stopping import Tolerance
 from dynfrac.analysis.verdicts import (
@@ -21,9 +28,13 @@ from dynfrac.analysis.verdicts import (
     rest_of,
     verdict,
 )
+from dynfrac.orbits.labelled_arrays import make_dataset
 from dynfrac.orbits.outcomes import Status
 from dynfrac.orbits.tangent_runs import TangentRun
 from dynfrac.systems.abstract import State
+
+if TYPE_CHECKING:
+    import xarray
 
 DISAGREEMENT = 1.5
 """Ratio of the scatter between starts to their standard errors above which they disagree."""
@@ -122,8 +133,8 @@ class LyapunovSpectrum:
     exponents: np.ndarray
     stderr: np.ndarray
     naive_stderr: np.ndarray
-    history: History
-    starts: Starts | None
+    history: History = dataclasses.field(repr=False)
+    starts: Starts | None = dataclasses.field(repr=False)
     status: Status
     verdict: str
     period: int
@@ -133,7 +144,7 @@ class LyapunovSpectrum:
     dimension: int
     kaplan_yorke: KaplanYorke
     flags: tuple[str, ...]
-    conditions: dict[str, Any]
+    conditions: dict[str, Any] = dataclasses.field(repr=False)
     final_state: State = dataclasses.field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -141,6 +152,65 @@ class LyapunovSpectrum:
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         del fields["final_state"]
         return {**fields, "status": self.status.name.lower()}
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return exponents with their errors, and the running means over steps.
+
+        Returns
+        -------
+        xarray.Dataset
+            Dimensions `exponent` (counted from 1) and `step` (averaged so far).
+
+        Raises
+        ------
+        ImportError
+            If xarray is not installed.
+        """
+        nats, each, over = {"units": "nats per step"}, ("exponent",), ("step", "exponent")
+        history, number = self.history, np.arange(1, len(self.exponents) + 1)
+        return make_dataset(
+            {
+                "exponents": (each, self.exponents, {"long_name": "Lyapunov exponents", **nats}),
+                "stderr": (each, self.stderr, {"long_name": "standard error", **nats}),
+                "running_means": (over, history.exponents, {"long_name": "means so far", **nats}),
+                "observations": (("step",), history.observations, {"long_name": "observed"}),
+            },
+            {
+                "exponent": (each, number, {"long_name": "number of the exponent"}),
+                "step": (("step",), history.steps, {"long_name": "steps averaged"}),
+            },
+            {
+                **self.conditions,
+                "verdict": self.verdict,
+                "n_steps": self.n_steps,
+                "flags": list(self.flags),
+            },
+        )
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: exponents, verdict and dimension."""
+        rows = [
+            (j + 1, write_value(value, error))
+            for j, (value, error) in enumerate(zip(self.exponents, self.stderr, strict=True))
+        ]
+        dimension = self.kaplan_yorke
+        told = self.verdict + (f", period {self.period}" if self.period > 1 else "")
+        first, stop = self.step_range
+        entries = {
+            "verdict": told,
+            "Kaplan-Yorke dimension": write_value(dimension.value, dimension.stderr),
+            "its interval": write_interval(dimension.low, dimension.high),
+            "steps averaged": f"{self.n_steps}, from {first} to {stop - 1}",
+            "starts": None if self.starts is None else len(self.starts.verdicts),
+            "type": self.conditions.get("dtype"),
+        }
+        return html_block(
+            "Lyapunov spectrum",
+            f"{self.conditions.get('map', '')}: {len(rows)} of {self.dimension} exponents",
+            html_columns(("", "exponent, nats per step"), rows),
+            html_entries(entries),
+            flags=self.flags,
+        )
 
 
 def summarise(

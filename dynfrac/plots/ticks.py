@@ -15,20 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter
 
 from dynfrac.orbits.axes import Axis
-
-NAMES = {
-    "lr": "learning rate",
-    "lr_in": "learning rate of the first layer",
-    "lr_out": "learning rate of the last layer",
-    "weight_offset": "offset of all weights at initialisation",
-    "input_offset_per_step": "offset of the first layer at every step",
-    "init_scale": "scale of the initial weights",
-    "weight_decay": "weight decay",
-    "skip": "strength of the shortcuts",
-    "n_steps": "number of steps",
-    "batch_size": "examples in a batch",
-}
-"""What the hyperparameters of trainings are called in words."""
+from dynfrac.orbits.axis_names import NAMES
 
 _MOST = 7
 """Labelled ticks on one axis, at most."""

@@ -11,6 +11,13 @@ import jax
 import numpy as np
 
 from dynfrac.analysis.estimates import Curve, Estimate
+from dynfrac.analysis.html_tables import (
+    html_block,
+    html_columns,
+    html_entries,
+    write_interval,
+    write_value,
+)
 from dynfrac.boundaries.pairs import FEWEST_GIVEN
 from dynfrac.orbits.axes import Axis
 from dynfrac.studies.arm_summaries import (
@@ -81,9 +88,9 @@ class Comparison:
     power: PowerStatement
     equivalence: Equivalence | None
     trend: Estimate | None
-    arms: tuple[ArmSummary, ...]
-    readings: tuple[tuple[Reading, ...], ...]
-    conditions: dict[str, Any]
+    arms: tuple[ArmSummary, ...] = dataclasses.field(repr=False)
+    readings: tuple[tuple[Reading, ...], ...] = dataclasses.field(repr=False)
+    conditions: dict[str, Any] = dataclasses.field(repr=False)
 
     def __float__(self) -> float:
         """Return the difference."""
@@ -93,6 +100,35 @@ class Comparison:
     def flags(self) -> tuple[str, ...]:
         """Doubts about the difference."""
         return self.difference.flags
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the arms, their difference, and what it would take."""
+        arms = [
+            (
+                arm.name,
+                write_value(arm.dimension.value, arm.dimension.stderr),
+                write_value(arm.null_at_budget.value, arm.null_at_budget.stderr),
+                write_value(arm.excess.value, arm.excess.stderr),
+                f"{arm.n_seeds - arm.n_missing} of {arm.n_seeds}",
+            )
+            for arm in self.arms
+        ]
+        entries = {
+            "difference": write_value(self.difference.value, self.difference.stderr),
+            "95 % interval": write_interval(self.difference.ci_low, self.difference.ci_high),
+            "pairs": self.statistics.n_pairs,
+            "power": self.power.sentence,
+            "window": self.conditions.get("window"),
+            "steps": self.conditions.get("n_steps"),
+            "runs for each arm and seed": self.conditions.get("budget"),
+        }
+        return html_block(
+            "Comparison",
+            f"{self.arms[0].name} against {self.arms[-1].name}",
+            html_columns(("arm", "D", "smooth null", "excess", "seeds with a value"), arms),
+            html_entries(entries),
+            flags=self.flags,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields of the difference at top level, and everything else beside them."""

@@ -14,6 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 from dynfrac.analysis.estimates import Curve, Estimate
+from dynfrac.analysis.html_tables import (
+    html_block,
+    html_columns,
+    html_entries,
+    write_interval,
+    write_value,
+)
 from dynfrac.boundaries.budgets import check_budget, check_seed
 from dynfrac.boundaries.diagnostics import Doubling
 from dynfrac.boundaries.dimensions import METHODS, PAIRS, STRETCH_TAIL
@@ -65,16 +72,16 @@ class DimensionReport:
 
     headline: Estimate
     referee: str | None
-    estimates: dict[str, Estimate]
+    estimates: dict[str, Estimate] = dataclasses.field(repr=False)
     agreement: str
-    local: Curve
+    local: Curve = dataclasses.field(repr=False)
     undecided: Estimate | None
     still_stretching: Estimate | None
     doubling: Doubling | None
     ulp_flips: Estimate | None
     flags: tuple[str, ...]
     axes: tuple[Axis, ...]
-    conditions: dict[str, Any]
+    conditions: dict[str, Any] = dataclasses.field(repr=False)
     runs: dict[str, int]
     budget: int
     seed: int
@@ -88,6 +95,42 @@ class DimensionReport:
     def has_value(self) -> bool:
         """Whether the headline is a number."""
         return self.headline.has_value
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: every method, what the number hangs on, the doubts."""
+
+        def share(reading: Estimate | None) -> str | None:
+            return f"{reading.value:.2%}" if reading is not None and reading.has_value else None
+
+        methods = [
+            (
+                name,
+                write_value(reading.value, reading.stderr),
+                write_interval(reading.ci_low, reading.ci_high),
+                " to ".join(f"{end:.2g}" for end in reading.window) if reading.has_value else "",
+                reading.n_runs,
+            )
+            for name, reading in self.estimates.items()
+        ]
+        entries = {
+            "methods": self.agreement,
+            "runs undecided": share(self.undecided),
+            "settled runs still stretching": share(self.still_stretching),
+            "labels that change with twice the steps": share(
+                None if self.doubling is None else self.doubling.changed
+            ),
+            "labels that hang on the last bit": share(self.ulp_flips),
+            "runs": f"{sum(self.runs.values())}, budget {self.budget}",
+            **{key: self.conditions.get(key) for key in ("n_steps", "rule", "dtype")},
+        }
+        window = ", ".join(f"{a.name} {a.low:g} to {a.high:g} ({a.scale})" for a in self.axes)
+        return html_block(
+            "Dimension of a boundary",
+            window,
+            html_columns(("method", "D", "95 % interval", "window", "runs"), methods),
+            html_entries(entries),
+            flags=(*self.headline.flags, *self.flags),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the headline's fields at the top, and the rest beside them, as JSON knows it.

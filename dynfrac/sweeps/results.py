@@ -5,17 +5,22 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from dynfrac.analysis.html_tables import html_block, html_columns, html_entries
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.columns import N_STEPS
+from dynfrac.orbits.labelled_arrays import axis_coordinate, make_dataset
 from dynfrac.orbits.outcomes import Status, one_sided
 from dynfrac.sweeps.arrays import was_run
 from dynfrac.sweeps.specifications import AXIS_KEYS, stored_specification
 from dynfrac.sweeps.stores import Store, all_fields, open_store
 from dynfrac.systems.numerics import hparam_dtype
+
+if TYPE_CHECKING:
+    import xarray
 
 
 @final
@@ -48,7 +53,7 @@ class Sweep:
 
     path: Path
     axes: tuple[Axis, ...]
-    spec: dict[str, Any]
+    spec: dict[str, Any] = dataclasses.field(repr=False)
     shape: tuple[int, ...]
     computed: int
     reused: int
@@ -139,6 +144,61 @@ class Sweep:
             if axis.name == N_STEPS and N_STEPS not in self.spec["hparams"]:
                 steps = float(points.mean())
         return self.computed * steps / seconds
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return all fields with labelled coordinates, read into memory.
+
+        Returns
+        -------
+        xarray.Dataset
+            Dimensions are named as the hyperparameters, the last axis first, and fields are blank
+            in pending cells, as in `field`. Attributes are the specification and the versions:
+            text and numbers, so that `to_netcdf` can write them.
+
+        Raises
+        ------
+        ImportError
+            If xarray is not installed.
+        """
+        dimensions = [axis.name for axis in reversed(self.axes)]
+        about = {name: words for name, (*_, words) in all_fields(self._store.attributes).items()}
+        coordinates = {
+            axis.name: axis_coordinate(axis, points)
+            for axis, points in zip(self.axes, self.points, strict=True)
+        }
+        conditions = {key: value for key, value in self.spec.items() if key != "axes"}
+        versions = self._store.attributes.get("versions", {})
+        return make_dataset(
+            {name: (dimensions, self.field(name), about[name]) for name in self.fields},
+            coordinates,
+            {**conditions, "versions": versions, "flags": list(self.flags)},
+        )
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: axes, outcomes and conditions; pictures are `plots`'."""
+        counts, spec = self.counts, self.spec
+        n_cells = sum(counts.values())
+        axes = [(a.name, f"{a.low:g}", f"{a.high:g}", a.n, a.scale) for a in self.axes]
+        outcomes = [
+            (name.replace("_", " "), count, f"{count / n_cells:.1%}")
+            for name, count in counts.items()
+            if count
+        ]
+        conditions = {
+            "steps": spec["n_steps"],
+            "rule": spec["rule"],
+            "type": spec["dtype"],
+            "device": spec["device"],
+            "fields": ", ".join(self.fields),
+        }
+        return html_block(
+            "Sweep",
+            str(self.path),
+            html_columns(("axis", "from", "to", "points", "scale"), axes),
+            html_columns(("outcome", "cells", "share"), outcomes),
+            html_entries(conditions),
+            flags=self.flags,
+        )
 
     def _read_finished(self, name: str) -> np.ndarray:
         """Read a field with what is left of unfinished tiles blanked."""

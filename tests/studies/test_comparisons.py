@@ -6,6 +6,7 @@ import json
 import math
 from types import SimpleNamespace
 from typing import Any
+from xml.etree import ElementTree
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from dynfrac.analysis.estimates import Estimate
+from dynfrac.analysis.html_tables import write_value
 from dynfrac.boundaries.dimensions import boundary_dimension
 from dynfrac.boundaries.windows import make_window_rule
 from dynfrac.cli.output import jsonable
@@ -419,3 +421,12 @@ def test_runs_that_converge_without_learning_are_flagged(loss, flagged):
 def test_records_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         known().difference = None
+
+
+def test_a_notebook_shows_arms_and_difference():
+    found = known()
+    words = " ".join(ElementTree.fromstring(found._repr_html_()).itertext())
+    difference = write_value(found.difference.value, found.difference.stderr)
+    for word in ("rabbit against circle", difference, found.power.sentence, "3 of 3"):
+        assert word in words, word
+    assert "readings" not in repr(found) and len(repr(found)) < 3000

@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from typing import final
+from xml.etree import ElementTree
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from dynfrac.analysis.estimates import Curve, Estimate
+from dynfrac.analysis.html_tables import write_value
 from dynfrac.boundaries.dimensions import METHODS
 from dynfrac.boundaries.stretch_tails import stretch_tail
 from dynfrac.orbits.axes import Axis
@@ -369,3 +371,14 @@ def test_a_map_without_a_derivative_is_measured_by_pairs_alone():
     assert any("cannot carry a derivative" in flag for flag in report.flags)
     with pytest.raises(ValueError, match=r"OneWay cannot carry a derivative .*'pairs'"):
         report_dimension(OneWay(), axes, method="stretch-tail", **settings)
+
+
+def test_a_notebook_shows_methods_and_what_they_hang_on(report):
+    words = " ".join(ElementTree.fromstring(report._repr_html_()).itertext())
+    for method, reading in report.estimates.items():
+        assert method in words and write_value(reading.value, reading.stderr) in words
+    for word in ("z_re -1.5 to 1.5", report.agreement, "runs undecided", "bounded:2"):
+        assert word in words, word
+    assert "fingerprint" not in repr(report) and len(repr(report)) < 5000
+    function = dataclasses.replace(report, conditions={}, doubling=None, undecided=None)
+    assert "undecided" not in function._repr_html_()
