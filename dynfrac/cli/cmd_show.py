@@ -15,17 +15,10 @@ from dynfrac.cli.output import check_output, print_json
 from dynfrac.orbits.outcomes import Status, one_sided
 from dynfrac.orbits.rules import AbstractRule, make_rule
 from dynfrac.plots.local_dimensions import plot_local_dimension
+from dynfrac.plots.metrics import plot_accuracy, plot_exponent, plot_final_loss, plot_test_loss
+from dynfrac.plots.palettes import PALETTES, PUBLISHED
 from dynfrac.plots.strides import plot_stride
-from dynfrac.plots.trainability import (
-    plot_accuracy,
-    plot_boundary,
-    plot_exponent,
-    plot_final_loss,
-    plot_measure,
-    plot_status,
-    plot_t_escape,
-    plot_test_loss,
-)
+from dynfrac.plots.trainability import plot_boundary, plot_measure, plot_status, plot_t_escape
 from dynfrac.studies.presets import PRESETS
 from dynfrac.sweeps.results import Sweep, open_sweep
 
@@ -58,6 +51,13 @@ SUFFIXES = (".png", ".pdf", ".svg")
     help="What to colour.",
 )
 @click.option("--at", type=float, help="Value of a third axis.  [default: its middle point]")
+@click.option(
+    "--palette",
+    type=click.Choice(list(PALETTES)),
+    default=PUBLISHED,
+    show_default=True,
+    help="Colours; safe ones are told apart by colour-blind readers.",
+)
 @click.option("--title", help="[default: what was swept]")
 @click.option(
     "--dpi",
@@ -76,6 +76,7 @@ def command(
     store: Path,
     field: str,
     at: float | None,
+    palette: str,
     title: str | None,
     dpi: int,
     out: Path | None,
@@ -84,7 +85,7 @@ def command(
     """Draw the picture of a sweep, finished or not.
 
     The signed measure is drawn in the published colours: converged runs green to blue, the others
-    yellow to red; a key says what the ends mean, which depends on the rule. Cells that are not
+    yellow to red. A key says what the ends mean, which depends on the rule. Cells that are not
     computed yet are hatched. The other fields are the outcome, the number of the loss at which a
     run escaped, the last loss, the boundary of the converged runs, its local dimension (of a
     finished sweep; dark is smooth, yellow is rough), and, if the sweep recorded them, test loss,
@@ -95,6 +96,7 @@ def command(
     Example:
       dynfrac show run.zarr --out run.pdf
       dynfrac show run.zarr --field boundary
+      dynfrac show run.zarr --palette safe
     """
     result = open_sweep(store)
     suffix = ".png" if field == "measure" else f"-{field}.png"
@@ -111,7 +113,8 @@ def command(
     heading = (_name(result) if title is None else title) + place
     if pending:
         heading += f" ({1 - pending:.0%} computed)"
-    ax = draw(*arrays, result.axes[:2], title=heading, caption=_conditions(result, rule), **words)
+    frame = {"title": heading, "caption": _conditions(result, rule), "palette": palette}
+    ax = draw(*arrays, result.axes[:2], **frame, **words)
     # The picture's size is fixed, so that pictures of a series can be laid on each other.
     ax.get_figure(root=True).savefig(target, dpi=dpi)  # type: ignore[union-attr]
     if as_json:

@@ -78,6 +78,13 @@ from dynfrac.studies.zooms import Zoom, ZoomProgress, zoom
     show_default=True,
     help="Time from frame to frame in the movie.",
 )
+@click.option(
+    "--palette",
+    type=click.Choice(["published", "safe"]),
+    default="published",
+    show_default=True,
+    help="Colours of the movie; safe ones are told apart by colour-blind readers.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 @click.option("--quiet", "-q", is_flag=True, help="Show no progress bar.")
 def command(
@@ -89,6 +96,7 @@ def command(
     size: int,
     fps: int,
     seconds: float,
+    palette: str,
     as_json: bool,
     quiet: bool,
     adaptive: bool,
@@ -148,7 +156,8 @@ def command(
 
         sweeps = [frame.sweep for frame in found.frames]
         measures, axes = [s.measure for s in sweeps], [s.axes for s in sweeps]
-        save_movie(measures, axes, movie, size=size, fps=fps, seconds=seconds)
+        look: dict[str, Any] = {"size": size, "fps": fps, "seconds": seconds, "palette": palette}
+        save_movie(measures, axes, movie, **look)
     if as_json:
         print_json(_record(found, movie))
     else:

@@ -22,6 +22,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.outcomes import Status
+from dynfrac.plots.palettes import PUBLISHED, Palette, find_palette
 from dynfrac.plots.ticks import choose_ticks, label_axis
 
 INK = "0.25"
@@ -46,11 +47,14 @@ class Frame(TypedDict, total=False):
     title : str
     caption : str
         Stands below the title in smaller type: the conditions of the sweep.
+    palette : {"published", "safe"}
+        "safe" is for readers who lack one kind of cone: see `dynfrac.plots.palettes`.
     """
 
     ax: Axes | None
     title: str
     caption: str
+    palette: str | Palette
 
 
 @final
@@ -65,11 +69,13 @@ class Canvas:
         Codes of `Status`. Pending cells are hatched, all others grey until something is drawn.
     axes : tuple of Axis
         x, and y unless `status` has one dimension.
+    palette : Palette
     """
 
     ax: Axes
     status: np.ndarray
     axes: tuple[Axis, ...]
+    palette: Palette
 
     @property
     def done(self) -> np.ndarray:
@@ -175,6 +181,7 @@ def open_canvas(
     ax: Axes | None = None,
     title: str = "",
     caption: str = "",
+    palette: str | Palette = PUBLISHED,
 ) -> Canvas:
     """Return a canvas with labelled axes, title and caption.
 
@@ -182,19 +189,20 @@ def open_canvas(
     ----------
     status : (ny, nx) or (nx,) uint8 array
     axes : sequence of Axis
-    ax, title, caption
+    ax, title, caption, palette
         As in `Frame`.
 
     Raises
     ------
     ValueError
-        If there is not one axis for each of one or two dimensions.
+        If there is not one axis for each of one or two dimensions, or no palette of that name.
     """
     if status.ndim not in (1, 2) or len(axes) != status.ndim:
         raise ValueError(
             f"the array has shape {status.shape} and {len(axes)} axes; "
             "pass one axis for each of its one or two dimensions"
         )
+    colours = find_palette(palette)
     if ax is None:
         ax = _page(height=_SIDE if status.ndim == 2 else _SIDE / 3)
     label_axis(ax, "x", axes[0])
@@ -213,7 +221,7 @@ def open_canvas(
     ax.annotate(
         caption, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", **small
     )
-    canvas = Canvas(ax, status, tuple(axes))
+    canvas = Canvas(ax, status, tuple(axes), colours)
     if not canvas.done.all():
         ax.add_patch(Rectangle((0, 0), 1, 1, transform=ax.transAxes, zorder=0, **_HATCH))
     canvas.fill(canvas.done, _UNKNOWN)

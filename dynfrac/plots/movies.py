@@ -10,15 +10,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
+from matplotlib.colors import Colormap
 from PIL import Image, ImageDraw, ImageFont
 
 from dynfrac.orbits.axes import Axis
-from dynfrac.plots.trainability import GAP, places
+from dynfrac.plots.palettes import GAP, PUBLISHED, Palette, find_palette
+from dynfrac.plots.trainability import places
 
 SUFFIXES = (".webp", ".gif", ".mp4")
-_COLOURS = matplotlib.colormaps["Spectral"]
 
 
 def save_movie(
@@ -29,6 +29,7 @@ def save_movie(
     size: int = 512,
     fps: int = 24,
     seconds: float = 1.0,
+    palette: str | Palette = PUBLISHED,
 ) -> None:
     """Write a movie that zooms through pictures, of which each is a part of the one before.
 
@@ -46,11 +47,13 @@ def save_movie(
         Pictures a second.
     seconds : float, default 1
         From one frame to the next, more than 0.
+    palette : {"published", "safe"}
+        As in pictures: see `dynfrac.plots.palettes`.
 
     Raises
     ------
     ValueError
-        For another ending, a number out of range, or if there is no ffmpeg.
+        For another ending or palette, a number out of range, or if there is no ffmpeg.
     OSError
         If the file cannot be written.
 
@@ -62,7 +65,8 @@ def save_movie(
     """
     target = Path(path)
     check_movie(target, size=size, fps=fps, seconds=seconds)
-    pictures = _pictures(measures, axes, size, max(2, round(fps * seconds)))
+    colours = find_palette(palette).signed
+    pictures = _pictures(measures, axes, size, max(2, round(fps * seconds)), colours)
     if target.suffix.lower() == ".mp4":
         _encode(pictures, target, fps)
         return
@@ -89,7 +93,11 @@ def check_movie(path: Path, *, size: int = 512, fps: int = 24, seconds: float = 
 
 
 def _pictures(
-    measures: Sequence[np.ndarray], axes: Sequence[Sequence[Axis]], size: int, n_between: int
+    measures: Sequence[np.ndarray],
+    axes: Sequence[Sequence[Axis]],
+    size: int,
+    n_between: int,
+    colours: Colormap,
 ) -> Iterator[Image.Image]:
     """Yield the pictures of the movie one by one."""
     height, width = measures[0].shape
@@ -100,13 +108,15 @@ def _pictures(
         part = _part(axes[k], axes[k + 1])
         for step in range(n_between):
             s = step / n_between
-            outer, inner = (_coloured(m, orders[k : k + 2], s) for m in measures[k : k + 2])
+            outer, inner = (
+                _coloured(m, orders[k : k + 2], s, colours) for m in measures[k : k + 2]
+            )
             view = _view(part, s)
             picture = _crop(outer, view, shape)
             _paste(picture, inner, view, part)
             yield _captioned(picture, magnification / view[0][1])
         magnification /= part[0][1]
-    last = _coloured(measures[-1], orders[-1:], 0.0)
+    last = _coloured(measures[-1], orders[-1:], 0.0, colours)
     whole = ((0.0, 1.0), (0.0, 1.0))
     for _ in range(n_between):  # the last one stays for a moment
         yield _captioned(_crop(last, whole, shape), magnification)
@@ -118,7 +128,10 @@ def _orders(measure: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _coloured(
-    measure: np.ndarray, orders: Sequence[tuple[np.ndarray, np.ndarray]], s: float
+    measure: np.ndarray,
+    orders: Sequence[tuple[np.ndarray, np.ndarray]],
+    s: float,
+    colours: Colormap,
 ) -> Image.Image:
     """Colour a picture by ranks that are mixed of those in one or two frames, `s` of the second."""
     weights = (1 - s, s) if len(orders) == 2 else (1.0,)
@@ -133,7 +146,7 @@ def _coloured(
             for weight, order in known
         ]
         colour[cells] = sign * (1 - (1 - GAP) * np.sum(parts, axis=0))
-    rgb = (_COLOURS((colour + 1) / 2)[..., :3] * 255).round().astype(np.uint8)
+    rgb = (colours((colour + 1) / 2)[..., :3] * 255).round().astype(np.uint8)
     return Image.fromarray(rgb[::-1])  # the first row is the low end
 
 

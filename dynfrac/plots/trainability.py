@@ -1,20 +1,20 @@
-"""Pictures of a sweep: which trainings converged, how fast, when the others escaped, what was left.
+"""Pictures of a sweep: which trainings converged, how fast, and when the others escaped.
 
 Every function takes an array, the status of the same cells and the axes they lie on, and returns
 the matplotlib Axes it drew on; nothing is shown or saved. Rows of an array are the y axis, its
-first row the low end. An array of one dimension becomes a strip. The keywords `ax`, `title` and
-`caption` are those of `dynfrac.plots.canvas.Frame`.
+first row the low end. An array of one dimension becomes a strip. The keywords `ax`, `title`,
+`caption` and `palette` are those of `dynfrac.plots.canvas.Frame`.
 
 The signed measure is drawn in the colours of the published pictures: converged runs from green to
-blue, the others from yellow to dark red. What the ends mean is the rule's.
+blue, the others from yellow to dark red; another palette is for readers who cannot tell these
+apart. What the ends mean is the rule's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Unpack
+from typing import Unpack
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm
@@ -25,22 +25,11 @@ from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.outcomes import Status
 from dynfrac.orbits.rules import Ends, PublishedRule
 from dynfrac.plots.canvas import INK, Canvas, Frame, open_canvas, percent
+from dynfrac.plots.palettes import GAP
 
-GAP = 0.25
-"""Equalised values keep this distance from zero, so that the two classes never meet in colour."""
-
-_PUBLISHED = matplotlib.colormaps["Spectral"]
 _PUBLISHED_ENDS = PublishedRule().ends
 _PALE = "#d5e4ee"
 _PALE_RED = "#f6dcc8"
-_NO_EXPONENT = "0.8"
-
-_STATUS_STYLE: dict[Status, tuple[str, Any]] = {
-    Status.CONVERGED: ("converged", _PUBLISHED(0.9)),
-    Status.BOUNDED: ("stayed bounded", _PUBLISHED(0.42)),
-    Status.ESCAPED: ("escaped", _PUBLISHED(0.22)),
-    Status.NOT_FINITE: ("not finite", _PUBLISHED(0.03)),
-}
 
 
 def equalise(measure: np.ndarray) -> np.ndarray:
@@ -87,7 +76,7 @@ def plot_measure(
     ends: Ends = _PUBLISHED_ENDS,
     **frame: Unpack[Frame],
 ) -> Axes:
-    """Draw the signed measure in the published colours.
+    """Draw the signed measure.
 
     Parameters
     ----------
@@ -100,7 +89,7 @@ def plot_measure(
     ends : Ends
         The rule's words for the ends of its measure; those of the published rule when absent.
     **frame
-        `ax`, `title` and `caption`: see `Frame`.
+        `ax`, `title`, `caption` and `palette`: see `Frame`.
 
     Returns
     -------
@@ -109,7 +98,7 @@ def plot_measure(
     """
     canvas = open_canvas(status, axes, **frame)
     coloured = equalise(np.where(canvas.done, measure, np.nan))
-    canvas.draw(coloured, cmap=_PUBLISHED, vmin=-1, vmax=1)
+    canvas.draw(coloured, cmap=canvas.palette.signed, vmin=-1, vmax=1)
     _add_measure_key(canvas, coloured, ends)
     canvas.add_legend()
     return canvas.ax
@@ -118,10 +107,11 @@ def plot_measure(
 def plot_status(status: np.ndarray, axes: Sequence[Axis], **frame: Unpack[Frame]) -> Axes:
     """Draw the four outcomes, with their shares; parameters as in `plot_measure`."""
     canvas = open_canvas(status, axes, **frame)
-    colours = ListedColormap([colour for _, colour in _STATUS_STYLE.values()])
+    styles = canvas.palette.describe_classes()
+    colours = ListedColormap([colour for _, colour in styles.values()])
     codes = np.where(canvas.done, status, np.nan)
     canvas.draw(codes, cmap=colours, norm=BoundaryNorm(np.arange(0.5, 5.0), 4))
-    canvas.add_legend([(*_STATUS_STYLE[s], status == s) for s in _STATUS_STYLE], beside=True)
+    canvas.add_legend([(*styles[s], status == s) for s in styles], beside=True)
     return canvas.ax
 
 
@@ -145,94 +135,6 @@ def plot_t_escape(
     return canvas.ax
 
 
-def plot_final_loss(
-    final_loss: np.ndarray, status: np.ndarray, axes: Sequence[Axis], **frame: Unpack[Frame]
-) -> Axes:
-    """Draw the last recorded loss; parameters as in `plot_measure`.
-
-    The colours span the first to the 99th percentile of the runs that neither escaped nor became
-    not finite; losses outside take the colour of the nearer end.
-    """
-    return _plot_loss(final_loss, open_canvas(status, axes, **frame), "last recorded loss")
-
-
-def plot_test_loss(
-    test_loss: np.ndarray, status: np.ndarray, axes: Sequence[Axis], **frame: Unpack[Frame]
-) -> Axes:
-    """Draw the loss on the test data at the end, with the scale of `plot_final_loss`.
-
-    Escaped and not finite are, as there, the runs whose *watched* losses were; a run whose test
-    loss alone is not finite is shown among the latter.
-    """
-    return _plot_loss(test_loss, open_canvas(status, axes, **frame), "final test loss")
-
-
-def plot_accuracy(
-    accuracy: np.ndarray,
-    status: np.ndarray,
-    axes: Sequence[Axis],
-    *,
-    data: str = "test",
-    **frame: Unpack[Frame],
-) -> Axes:
-    """Draw an accuracy at the end, on a linear scale from 0 to 1.
-
-    Parameters
-    ----------
-    accuracy : (ny, nx) or (nx,) float array
-        Drawn for every run that has one, escaped or not. Where it is not finite the outputs of the
-        network were not numbers; these runs have a flat colour.
-    status, axes, **frame
-        As in `plot_measure`.
-    data : str
-        On which data, for the label: ``"test"`` or ``"training"``.
-    """
-    canvas = open_canvas(status, axes, **frame)
-    image = canvas.draw(np.where(canvas.done, accuracy, np.nan), cmap="viridis", vmin=0, vmax=1)
-    canvas.add_colour_bar(image, f"final {data} accuracy")
-    gone = canvas.done & ~np.isfinite(accuracy)
-    colour = _STATUS_STYLE[Status.NOT_FINITE][1]
-    canvas.fill(gone, colour)
-    canvas.add_legend([("outputs not finite", colour, gone)])
-    return canvas.ax
-
-
-def plot_exponent(
-    exponent: np.ndarray, status: np.ndarray, axes: Sequence[Axis], **frame: Unpack[Frame]
-) -> Axes:
-    """Draw the largest finite-time Lyapunov exponent, with the boundary of the converged runs.
-
-    Parameters
-    ----------
-    exponent : (ny, nx) or (nx,) float array
-        In nats per step. Blue where small changes die out, red where they grow, pale at zero; the
-        scale is symmetric and ends at the 98th percentile of the sizes of the runs that neither
-        escaped nor became not finite. Minus infinity takes the last blue.
-    status, axes, **frame
-        As in `plot_measure`.
-
-    Notes
-    -----
-    Runs that escaped have the mean up to there, which is mostly beyond the scale. Cells of the
-    lattice whose corners do not all have one label are black, as in `plot_boundary`.
-    """
-    canvas = open_canvas(status, axes, **frame)
-    kept = canvas.done & np.isin(status, (Status.CONVERGED, Status.BOUNDED)) & np.isfinite(exponent)
-    known = kept if kept.any() else canvas.done & np.isfinite(exponent)
-    limit = float(np.percentile(np.abs(exponent[known]), 98)) if known.any() else 0.0
-    limit = limit or 1e-3  # all exponents may be zero
-    shown = np.where(canvas.done, np.clip(exponent, -limit, limit), np.nan)
-    image = canvas.draw(shown, cmap="RdBu_r", vmin=-limit, vmax=limit)
-    canvas.add_colour_bar(image, "largest exponent (nats per step)")
-    none = canvas.done & np.isnan(exponent)
-    canvas.fill(none, _NO_EXPONENT)
-    edge = _edge_cells(canvas)
-    canvas.fill(edge, "black", margin=0.0)
-    entries: list[tuple[str, Any, np.ndarray | None]] = [("no finite step", _NO_EXPONENT, none)]
-    canvas.add_legend([("boundary", "black", None)] * bool(edge.any()) + entries)
-    return canvas.ax
-
-
 def plot_boundary(status: np.ndarray, axes: Sequence[Axis], **frame: Unpack[Frame]) -> Axes:
     """Draw the boundary between converged runs and all others; parameters as in `plot_measure`.
 
@@ -243,7 +145,7 @@ def plot_boundary(status: np.ndarray, axes: Sequence[Axis], **frame: Unpack[Fram
     done, converged = canvas.done, status == Status.CONVERGED
     classes = ListedColormap([_PALE_RED, _PALE])
     canvas.draw(np.where(done, converged, np.nan), cmap=classes, vmin=0, vmax=1)
-    edge = _edge_cells(canvas)
+    edge = edge_cells(canvas)
     canvas.fill(edge, "black", margin=0.0)
     entries = [
         ("converged", _PALE, converged),
@@ -253,7 +155,7 @@ def plot_boundary(status: np.ndarray, axes: Sequence[Axis], **frame: Unpack[Fram
     return canvas.ax
 
 
-def _edge_cells(canvas: Canvas) -> np.ndarray:
+def edge_cells(canvas: Canvas) -> np.ndarray:
     """Return the cells between computed points whose corners do not all have the same label.
 
     A cell of the lattice lies between the points that are its corners: draw it without a margin.
@@ -261,27 +163,6 @@ def _edge_cells(canvas: Canvas) -> np.ndarray:
     pair = canvas.status == Status.CONVERGED, canvas.done
     labels, known = (np.repeat(a[None], 2, axis=0) if a.ndim == 1 else a for a in pair)
     return boundary_cells(labels) & known[:-1, :-1] & ~boundary_cells(known)
-
-
-def _plot_loss(loss: np.ndarray, canvas: Canvas, label: str) -> Axes:
-    """Draw losses on a logarithmic scale, with flat colours for those that have no place on it."""
-    escaped = canvas.status == Status.ESCAPED
-    gone = canvas.done & ~escaped & ((canvas.status == Status.NOT_FINITE) | ~np.isfinite(loss))
-    kept = canvas.done & ~escaped & ~gone
-    positive = kept & (loss > 0)
-    low, high = np.percentile(loss[positive], (1, 99)) if positive.any() else (0.1, 1.0)
-    norm = LogNorm(low, max(high, low * 1.01), clip=True)
-    # A loss of zero takes the lowest colour.
-    shown = np.where(positive, loss, np.where(kept & (loss == 0), low, np.nan))
-    canvas.add_colour_bar(canvas.draw(shown, cmap="viridis", norm=norm), label)
-    entries = [
-        (*_STATUS_STYLE[Status.ESCAPED], escaped),
-        (*_STATUS_STYLE[Status.NOT_FINITE], gone),
-    ]
-    for _, colour, cells in entries:
-        canvas.fill(cells, colour)
-    canvas.add_legend(entries)
-    return canvas.ax
 
 
 def _add_measure_key(canvas: Canvas, coloured: np.ndarray, ends: Ends) -> None:
@@ -299,7 +180,12 @@ def _add_measure_key(canvas: Canvas, coloured: np.ndarray, ends: Ends) -> None:
             # Equal measures have one colour, and no order that words could be about.
             ramp, words = coloured[cells][:1, None], ("", "")
         key.imshow(
-            ramp, cmap=_PUBLISHED, vmin=-1, vmax=1, extent=(0, 1, bottom, top), origin="lower"
+            ramp,
+            cmap=canvas.palette.signed,
+            vmin=-1,
+            vmax=1,
+            extent=(0, 1, bottom, top),
+            origin="lower",
         )
         outline = Rectangle((0, bottom), 1, top - bottom, fill=False, clip_on=False)
         outline.set(edgecolor=INK, linewidth=0.6)

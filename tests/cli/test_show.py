@@ -122,6 +122,16 @@ def test_the_local_dimension_needs_a_picture_of_some_size(run, make, tmp_path):
     assert matplotlib.image.imread(tmp_path / "large-local-dimension.png").std() > 0.05
 
 
+def test_the_safe_palette_changes_colours_and_nothing_else(run, make, tmp_path):
+    make()
+    assert run("run.zarr", "--out", "published.png", "--dpi", "60")[0] == 0
+    assert run("run.zarr", "--out", "safe.png", "--dpi", "60", "--palette", "safe")[0] == 0
+    pictures = [matplotlib.image.imread(tmp_path / f"{n}.png") for n in ("published", "safe")]
+    assert pictures[0].shape == pictures[1].shape and (pictures[0] != pictures[1]).mean() > 0.1
+    status, out, err = run("run.zarr", "--palette", "pastel")
+    assert (status, out) == (2, "") and "'published', 'safe'" in err
+
+
 @pytest.mark.parametrize(("name", "magic"), [("a.pdf", b"%PDF"), ("b.svg", b"<?xml")])
 def test_other_formats(run, make, tmp_path, name, magic):
     make()

@@ -2,10 +2,12 @@
 
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from dynfrac.cli.main import main
+from dynfrac.plots.palettes import PALETTES
 from dynfrac.sweeps.results import open_sweep
 
 SMALL = (
@@ -40,6 +42,17 @@ def test_frames_and_a_movie_are_made_and_told(run, tmp_path):
     assert record["ended"] == "3 frames were asked for" and record["movie"] is None
     assert record["frames"][1]["dimension"]["value"] > 1
     assert main(["show", "z/002.zarr", "--dpi", "60"]) == 0
+
+
+def test_a_movie_has_the_palette_that_was_asked_for(run, tmp_path):
+    options = ("--movie", "m.webp", "--fps", "2", "--size", "64")
+    for palette in PALETTES:
+        assert run(*SMALL, "--out", "z", *options, "--palette", palette)[0] == 0
+        with Image.open(tmp_path / "m.webp") as movie:
+            colours = np.asarray(movie.convert("RGB"))[:50].reshape(-1, 3) / 255
+        signed = PALETTES[palette].signed(np.linspace(0, 1, 256))[:, :3]
+        apart = np.linalg.norm(colours[::7, None] - signed[None], axis=-1).min(axis=1)
+        assert np.median(apart) < 0.05, palette  # the movie is compressed
 
 
 def test_a_place_and_execution_reach_the_frames(run):

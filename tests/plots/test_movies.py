@@ -9,9 +9,11 @@ from PIL import Image
 from dynfrac.orbits.axes import Axis
 from dynfrac.plots import movies
 from dynfrac.plots.movies import save_movie
+from dynfrac.plots.palettes import PALETTES
 from dynfrac.plots.trainability import equalise
 
 N = 64
+PUBLISHED, SAFE = (PALETTES[name].signed for name in ("published", "safe"))
 
 
 def disc(x, y):
@@ -67,7 +69,7 @@ def test_every_picture_is_that_of_its_window(monkeypatch):
     told = []
     monkeypatch.setattr(movies, "_captioned", lambda picture, x: told.append(x) or picture)
     both = [disc(*outer), disc(*inner)]
-    shown = list(movies._pictures(both, [outer, inner], 128, 8))
+    shown = list(movies._pictures(both, [outer, inner], 128, 8, PUBLISHED))
     assert told == pytest.approx([2 ** (min(i, 8) / 8) for i in range(16)])
     for i, picture in enumerate(shown):
         # Zooming at a steady rate leaves one point where it is.
@@ -80,11 +82,12 @@ def test_every_picture_is_that_of_its_window(monkeypatch):
         assert wrong.mean() < 0.04
 
 
-def test_colours_at_a_frame_are_those_of_its_picture():
+@pytest.mark.parametrize("colours", [PUBLISHED, SAFE])
+def test_colours_at_a_frame_are_those_of_its_picture(colours):
     measures, axes = frames(2)
     orders = [movies._orders(measure) for measure in measures]
-    picture = movies._coloured(measures[0], orders, 0.0)
-    expected = movies._COLOURS((equalise(measures[0]) + 1) / 2)[::-1, :, :3]
+    picture = movies._coloured(measures[0], orders, 0.0, colours)
+    expected = colours((equalise(measures[0]) + 1) / 2)[::-1, :, :3]
     np.testing.assert_allclose(np.asarray(picture) / 255, expected, atol=0.01)
 
 
@@ -93,9 +96,11 @@ def test_between_frames_both_pictures_have_the_same_colours():
     orders = [movies._orders(measure) for measure in measures]
     value = np.full((2, 2), 0.3)
     for s in (0.0, 0.4, 1.0):
-        one = np.asarray(movies._coloured(value, orders, s))
+        one = np.asarray(movies._coloured(value, orders, s, PUBLISHED))
         assert (one == one[0, 0]).all()
-    ends = [np.asarray(movies._coloured(value, orders, s))[0, 0] for s in (0.0, 0.5, 1.0)]
+    ends = [
+        np.asarray(movies._coloured(value, orders, s, PUBLISHED))[0, 0] for s in (0.0, 0.5, 1.0)
+    ]
     assert (np.minimum(ends[0], ends[2]) - 1 <= ends[1]).all()
     assert (ends[1] <= np.maximum(ends[0], ends[2]) + 1).all()
 
@@ -103,7 +108,8 @@ def test_between_frames_both_pictures_have_the_same_colours():
 def test_a_class_that_a_frame_lacks_is_coloured_by_the_other():
     orders = [movies._orders(np.array([[-1.0, 2.0]])), movies._orders(np.array([[3.0, 2.0]]))]
     for s in (0.0, 0.5, 1.0):
-        picture = np.asarray(movies._coloured(np.array([[-1.0, 2.0]]), orders, s)).astype(int)
+        mixed = movies._coloured(np.array([[-1.0, 2.0]]), orders, s, PUBLISHED)
+        picture = np.asarray(mixed).astype(int)
         assert converged(picture).tolist() == [[True, False]]
 
 

@@ -13,16 +13,14 @@ from matplotlib.figure import Figure
 
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.rules import make_rule
+from dynfrac.plots.metrics import plot_accuracy, plot_exponent, plot_final_loss, plot_test_loss
+from dynfrac.plots.palettes import PALETTES
 from dynfrac.plots.trainability import (
     equalise,
-    plot_accuracy,
     plot_boundary,
-    plot_exponent,
-    plot_final_loss,
     plot_measure,
     plot_status,
     plot_t_escape,
-    plot_test_loss,
 )
 
 SPECTRAL = matplotlib.colormaps["Spectral"]
@@ -127,6 +125,27 @@ def test_cells_are_where_the_axes_say():
     # Half a cell of the logarithmic axes beyond the end points; a tenth of a decade is inside.
     assert ax.get_xlim()[0] < 1e-3 and ax.get_ylim()[1] > 1e2
     np.testing.assert_allclose(pixel(ax, 2e-3, 1e-2), SPECTRAL((coloured[0, 0] + 1) / 2), atol=0.01)
+
+
+def test_a_palette_is_that_of_cells_key_and_legend():
+    safe = PALETTES["safe"]
+    ax = plot_measure(MEASURE, STATUS, LOG_AXES, palette="safe")
+    expected = safe.signed((equalise(MEASURE)[0, 0] + 1) / 2)
+    np.testing.assert_allclose(pixel(ax, 1e-3, 1e-2), expected, atol=0.01)
+    assert all(image.get_cmap() == safe.signed for image in ax.child_axes[0].images)
+    ax = plot_status(STATUS, LOG_AXES, palette="safe")
+    escaped = matplotlib.colors.to_rgba(safe.classes[3])
+    np.testing.assert_allclose(pixel(ax, LOG_AXES[0].points()[3], 1e-2), escaped, atol=0.01)
+    assert escaped in [patch.get_facecolor() for patch in ax.get_legend().get_patches()]
+    loss = plot_final_loss(FINAL_LOSS, STATUS, LOG_AXES, palette="safe")
+    assert any(image.get_cmap().name == safe.sequential for image in loss.images)
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_every_picture_takes_a_palette_and_refuses_others(name):
+    FigureCanvasAgg(DRAWINGS[name](palette="safe").figure).draw()
+    with pytest.raises(ValueError, match="unknown palette 'sage'; did you mean 'safe'"):
+        DRAWINGS[name](palette="sage")
 
 
 def test_converged_is_blue_to_green_and_the_rest_red_to_yellow():
