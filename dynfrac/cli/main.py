@@ -36,6 +36,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "dynfrac.cli.cmd_zoom:command",
         "Pictures deeper and deeper into a boundary, and a movie.",
     ),
+    "explore": (
+        "dynfrac.cli.cmd_explore:command",
+        "Walk through a boundary in the browser.",
+    ),
     "verify": (
         "dynfrac.cli.cmd_verify:command",
         "Check a sweep on disk for damage, and repair it.",

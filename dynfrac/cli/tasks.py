@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, final
 
 import click
@@ -47,11 +47,13 @@ class Task:
 _PRESET = click.option(
     "--preset", metavar="NAME", help="Conditions that have a name; see dynfrac list."
 )
-_OPTIONS = (
+_AXES = (
     click.option(
         "--x", metavar="NAME=LOW:HIGH", help="Horizontal axis: NAME=LOW:HIGH[:N][:SCALE]."
     ),
     click.option("--y", metavar="NAME=LOW:HIGH", help="Vertical axis, of the same form."),
+)
+_GRID = (
     click.option("--z", metavar="NAME=LOW:HIGH", help="A third axis."),
     click.option(
         "--res",
@@ -60,6 +62,8 @@ _OPTIONS = (
         show_default=True,
         help="Points along every axis that does not say how many.",
     ),
+)
+_RUNS = (
     click.option(
         "--steps",
         type=click.IntRange(min=1),
@@ -102,7 +106,16 @@ _OPTIONS = (
 
 def task_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options that `read_task` takes."""
-    for option in reversed(_OPTIONS):
+    return _with_options(command, _AXES + _GRID + _RUNS)
+
+
+def window_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of `read_task` that are about a window and not a grid."""
+    return _with_options(command, _AXES + _RUNS)
+
+
+def _with_options(command: Callable[..., Any], options: Sequence[Any]) -> Callable[..., Any]:
+    for option in reversed(options):
         command = option(command)
     return _PRESET(source_options(command))
 
@@ -114,8 +127,8 @@ def read_task(
     map_name: str | None,
     x: str | None,
     y: str | None,
-    z: str | None,
-    res: int,
+    z: str | None = None,
+    res: int = RESOLUTION,
     steps: int | None,
     epochs: int | None,
     every: int | None,

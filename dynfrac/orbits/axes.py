@@ -24,6 +24,9 @@ WHOLE = {"seed": 0, "n_steps": 1, "batch_size": 1}
 """Hyperparameters that count or choose, and their least values: there is nothing between a seed and
 the next one, nor between two numbers of steps or of examples."""
 
+_UNEVEN = 0.5
+"""Part of a step by which rounding may shift a point of an axis against its neighbour."""
+
 _LOGARITHMIC = ("lr", "init_scale", "weight_decay", "clip_norm", "clip_value")
 
 
@@ -241,6 +244,27 @@ class Axis:
             return math.nan
         low, high = math.log10(self.low), math.log10(self.high)
         return (math.log10(value) - low) / (high - low)
+
+
+    def resolved_in(self, kind: np.dtype) -> bool:
+        """Tell whether all neighbouring points are about as far apart in a type as they should be.
+
+        Parameters
+        ----------
+        kind : dtype
+            Of the hyperparameters of a run.
+
+        Examples
+        --------
+        >>> axis = Axis("lr", 1.0, 1.0 + 1e-6, 65)
+        >>> axis.resolved_in(np.dtype("float64")), axis.resolved_in(np.dtype("float32"))
+        (True, False)
+        """
+        points = self.points().astype(kind).astype(float)
+        steps = np.diff(points)
+        if self.scale == "log10":
+            steps /= points[:-1]
+        return bool(np.all(np.abs(steps - steps.mean()) < _UNEVEN * steps.mean()))
 
 
 @contextlib.contextmanager

@@ -23,9 +23,6 @@ from dynfrac.sweeps.runs import sweep
 from dynfrac.systems.abstract import AbstractMap
 from dynfrac.systems.numerics import choose_dtype, hparam_dtype
 
-_UNEVEN = 0.5
-"""Part of a step by which rounding may shift a point of an axis against its neighbour."""
-
 _SMOOTH = 1.05
 """Box dimension up to which a boundary is taken for smooth."""
 
@@ -149,7 +146,7 @@ def zoom(
     made: list[ZoomFrame] = []
     ended = f"{frames} frames were asked for"
     for i in range(frames):
-        if window is None or not all(_resolved(axis, kind) for axis in window):
+        if window is None or not all(axis.resolved_in(kind) for axis in window):
             ended = (
                 f"frame {i} would be finer than {kind} can tell neighbouring points apart: this is "
                 "as deep as it goes"
@@ -208,15 +205,6 @@ def _check(
 
 def _numbered(on_progress: ZoomProgress, frame: int) -> Callable[[int, int], None]:
     return lambda done, total: on_progress(frame, done, total)
-
-
-def _resolved(axis: Axis, kind: np.dtype) -> bool:
-    """Whether all neighbouring points of an axis are about as far apart as they should be."""
-    points = axis.points().astype(kind).astype(float)
-    steps = np.diff(points)
-    if axis.scale == "log10":
-        steps /= points[:-1]
-    return bool(np.all(np.abs(steps - steps.mean()) < _UNEVEN * steps.mean()))
 
 
 def _richest(crossed: np.ndarray, factor: float) -> list[float]:

@@ -16,8 +16,15 @@ from dynfrac.orbits.inspection import choose_readings
 from dynfrac.orbits.rules import AbstractRule, make_rule
 from dynfrac.sweeps.filling import TileJob
 from dynfrac.sweeps.refinement import Refinement
-from dynfrac.sweeps.specifications import AXIS_KEYS, attributes_of, specify
+from dynfrac.sweeps.specifications import (
+    AXIS_KEYS,
+    attributes_of,
+    canonical,
+    specification_hash,
+    specify,
+)
 from dynfrac.sweeps.stores import Store, create_store
+from dynfrac.sweeps.tiles import tile_runs, tile_shape
 from dynfrac.systems.abstract import AbstractMap, check_ranges, resolve_hparams
 
 
@@ -45,6 +52,25 @@ class SweepPlan:
     spec: dict[str, Any]
     job: TileJob
     refinement: Refinement | None
+
+    @property
+    def hash(self) -> str:
+        """The SHA-256 of the specification, in hexadecimal."""
+        return specification_hash(self.spec)
+
+    def along(self, axes: Sequence[Axis]) -> SweepPlan:
+        """Return the plan of the same runs on another grid over the same hyperparameters.
+
+        Parameters
+        ----------
+        axes : sequence of Axis
+            Of the same names, with numbers of points.
+        """
+        job, shape = self.job, _shape(axes)
+        edges = tile_shape(shape, tile_runs(job.map_, job.lanes, job.n_steps))
+        named = dict(zip(AXIS_KEYS, map(dataclasses.asdict, axes), strict=False))
+        spec = {**self.spec, "axes": canonical(named), "tile": canonical(edges)}
+        return dataclasses.replace(self, axes=tuple(axes), shape=shape, spec=spec)
 
     def try_out(self) -> None:
         """Compile the step in this thread alone, and show a map that does not work."""
@@ -122,8 +148,11 @@ def plan_sweep(
         own_lengths=own_lengths,
         fixed=fixed,
     )
-    shape = tuple(axis.n for axis in reversed(axes) if axis.n is not None)
-    return SweepPlan(axes, shape, spec, job, refinement)
+    return SweepPlan(axes, _shape(axes), spec, job, refinement)
+
+
+def _shape(axes: Sequence[Axis]) -> tuple[int, ...]:
+    return tuple(axis.n for axis in reversed(axes) if axis.n is not None)
 
 
 def _check_arguments(

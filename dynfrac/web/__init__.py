@@ -1,0 +1,1 @@
+"""The explorer: a local web page on which a boundary is walked through."""
