@@ -7,7 +7,7 @@ import math
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from dynfrac.analysis.estimates import Estimate
 from dynfrac.boundaries.dimensions import PAIRS
@@ -244,9 +244,14 @@ def _say(axes: Axes, flags: tuple[str, ...]) -> None:
 
 
 def _tidy_distances(axes: Axes, x: np.ndarray) -> None:
-    """Label few decades of distance, however many there are."""
-    axes.xaxis.set_major_locator(LogLocator(base=10, numticks=8))
-    if math.log10(x[-1] / x[0]) > 3:
+    """Label few decades of distance, however many there are, and parts of them if there are two."""
+    n_decades = math.log10(x[-1] / x[0])
+    if n_decades < 2:
+        axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0), numticks=12))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    else:
+        axes.xaxis.set_major_locator(LogLocator(base=10, numticks=8))
+    if n_decades > 3:
         axes.xaxis.set_minor_locator(LogLocator(base=10, subs=[], numticks=1))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.spines[["top", "right"]].set_visible(False)

@@ -7,7 +7,6 @@ equal in the scaled coordinates: decades on a logarithmic axis.
 from __future__ import annotations
 
 import dataclasses
-import textwrap
 from collections.abc import Sequence
 from typing import Any, TypedDict, final
 
@@ -23,7 +22,7 @@ from matplotlib.transforms import ScaledTranslation
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.outcomes import Status
 from dynfrac.plots.palettes import PUBLISHED, Palette, find_palette
-from dynfrac.plots.ticks import choose_ticks, label_axis
+from dynfrac.plots.ticks import broken, choose_ticks, label_axis
 
 INK = "0.25"
 """Colour of frames and ticks."""
@@ -33,6 +32,10 @@ _HATCH = {"facecolor": "0.96", "edgecolor": "0.72", "hatch": "////", "lw": 0.0}
 _SIDE = 4.7
 _MARGINS = (0.95, 1.75, 0.85, 0.75)
 """Inches: side of the picture; left, right, bottom and top of it."""
+_LINE = 0.17
+"""Inches of one more line of a label."""
+_SPARED = 0.9
+"""Part of given axes that a layout leaves to the picture, about."""
 _KEY = (1.035, 0.0, 0.045, 1.0)
 """Where colour keys stand, in fractions of the picture."""
 
@@ -70,12 +73,15 @@ class Canvas:
     axes : tuple of Axis
         x, and y unless `status` has one dimension.
     palette : Palette
+    room : float
+        Inches along a side, as far as they are known before a layout is made.
     """
 
     ax: Axes
     status: np.ndarray
     axes: tuple[Axis, ...]
     palette: Palette
+    room: float
 
     @property
     def done(self) -> np.ndarray:
@@ -125,9 +131,8 @@ class Canvas:
         bar.set_ticks(ticks.minor, minor=True, labels=[""] * len(ticks.minor))
         if ticks.offset:
             label += f",  {ticks.offset}"
-        # Beside a strip there is room for two short lines.
         strip = self.status.ndim == 1
-        bar.set_label("\n".join(textwrap.wrap(label, 22)) if strip else label)
+        bar.set_label(broken(label, self.room))
         bar.ax.tick_params(which="both", color=INK, labelsize=8 if strip else None)
         bar.outline.set(linewidth=0.6, edgecolor=INK)
 
@@ -156,7 +161,8 @@ class Canvas:
         ]
         if not handles:
             return
-        below = ScaledTranslation(0, -0.58, self.ax.figure.dpi_scale_trans)
+        lines = self.ax.get_xlabel().count("\n")
+        below = ScaledTranslation(0, -0.58 - _LINE * lines, self.ax.figure.dpi_scale_trans)
         self.ax.legend(
             handles=handles,
             loc="upper left",
@@ -203,13 +209,18 @@ def open_canvas(
             "pass one axis for each of its one or two dimensions"
         )
     colours = find_palette(palette)
+    spared = 1.0 if ax is None else _SPARED
     if ax is None:
         ax = _page(height=_SIDE if status.ndim == 2 else _SIDE / 3)
-    label_axis(ax, "x", axes[0])
+    dpi = ax.get_figure(root=True).dpi  # type: ignore[union-attr]
+    width, height = spared * ax.bbox.width / dpi, spared * ax.bbox.height / dpi
+    room = min(width, height)
     if status.ndim == 2:
-        label_axis(ax, "y", axes[1])
+        label_axis(ax, "x", axes[0], room)
+        label_axis(ax, "y", axes[1], room)
         ax.set_box_aspect(1)
     else:
+        label_axis(ax, "x", axes[0], width)
         ax.set_yticks([])
     left, right, bottom, top = _extent(axes)
     ax.set(xlim=(left, right), ylim=(bottom, top))
@@ -221,7 +232,7 @@ def open_canvas(
     ax.annotate(
         caption, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", **small
     )
-    canvas = Canvas(ax, status, tuple(axes), colours)
+    canvas = Canvas(ax, status, tuple(axes), colours, room)
     if not canvas.done.all():
         ax.add_patch(Rectangle((0, 0), 1, 1, transform=ax.transAxes, zorder=0, **_HATCH))
     canvas.fill(canvas.done, _UNKNOWN)

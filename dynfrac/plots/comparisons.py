@@ -213,7 +213,15 @@ def draw_scales(axes: Axes, found: Comparison) -> Axes:
             label=arm.name,
         )
     if drawn:
-        axes.legend(frameon=False, fontsize=8, loc="best")
+        # Above the panel: inside, long names cover the error bars.
+        axes.legend(
+            frameon=False,
+            fontsize=8,
+            loc="lower left",
+            bbox_to_anchor=(0.0, 1.0),
+            borderaxespad=0.0,
+            ncols=1 if len(found.arms) < 4 else 2,
+        )
         axes.set_xlabel("scale / width of the window")
     else:
         axes.set_xticks([])

@@ -33,6 +33,9 @@ _BAND = "#8fa6c6"
 _MARK = "#b3541e"
 _GONE = "#efe9e4"
 
+_LABEL = 2.1
+"""Points of type for the labels of y, for every inch of the figure's height."""
+
 _APART = 0.035
 """Marks whose distance is less of the axis than this share one label."""
 
@@ -84,6 +87,10 @@ def orbit_figure(
     usual = "observed value" if diagram.observable == "loss" else diagram.observable
     above.set_ylabel(usual if label is None else label)
     _draw_exponents(below, diagram)
+    # Of a small figure the lower panel is shorter than its label.
+    type_size = min(10.0, _LABEL * size[1])
+    for ax in (above, below):
+        ax.yaxis.label.set_fontsize(type_size)
     _draw_gone(diagram, edges, above, below)
     _draw_marks(above, below, diagram)
     for ax in (above, below):

@@ -123,10 +123,38 @@ PALETTES: Mapping[str, Palette] = {
             Status.ESCAPED: "#e8821e",
             Status.NOT_FINITE: "#4d1200",
         },
-        # Blues, as the flat colours of runs without a number are warm: viridis ends in a yellow
-        # that some readers cannot tell from orange.
-        sequential="Blues_r",
+        # Blues and greens, as the flat colours of runs without a number are warm: viridis ends in
+        # a yellow that some readers cannot tell from orange.
+        sequential="YlGnBu_r",
         diverging="RdBu_r",
     ),
 }
 """By name; the first is the default everywhere."""
+
+
+def palette_table() -> dict[str, dict[str, Any]]:
+    """Return all palettes in plain words and numbers, for pictures that are drawn elsewhere.
+
+    Returns
+    -------
+    dict of str to dict
+        By name: `label`; `signed`, `sequential` and `diverging` as 256 colours of six hexadecimal
+        digits in a row, from the low end; `classes` from the words of an outcome to ``"#rrggbb"``.
+    """
+    return {
+        palette.name: {
+            "label": palette.label,
+            "signed": _digits(palette.signed),
+            "sequential": _digits(matplotlib.colormaps[palette.sequential]),
+            "diverging": _digits(matplotlib.colormaps[palette.diverging]),
+            "classes": {
+                status.name.lower().replace("_", " "): colour
+                for status, colour in palette.classes.items()
+            },
+        }
+        for palette in PALETTES.values()
+    }
+
+
+def _digits(colours: Colormap) -> str:
+    return "".join(to_hex(colours(i / 255))[1:] for i in range(256))

@@ -213,7 +213,7 @@ def draw_spectrum(axes: Axes, dimensions: Mapping[float, Estimate]) -> Axes:
         axes.errorbar([q], [reading.value], yerr=whiskers, fmt="o", markersize=4, color=_DATA)
     axes.set_xticks(list(dimensions))
     axes.margins(x=0.15)
-    axes.set(xlabel="order q", ylabel="D_q")
+    axes.set(xlabel="order q", ylabel="$D_q$")
     if not known:
         axes.text(0.5, 0.5, "no value", transform=axes.transAxes, ha="center", va="center")
     _tidy_linear(axes)

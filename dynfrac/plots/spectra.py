@@ -178,7 +178,8 @@ def _draw_history(axes: Axes, spectrum: LyapunovSpectrum) -> None:
 def _with_error(value: float, error: float) -> str:
     """Write a number to the digits that its error leaves, four to six decimals."""
     digits = math.ceil(-math.log10(error)) if error > 0 else 6
-    return f"{value:+.{min(max(digits, 4), 6)}f} $\\pm$ {error:.1g}"
+    text = f"{value:+.{min(max(digits, 4), 6)}f}".replace("-", "\N{MINUS SIGN}")
+    return f"{text} $\\pm$ {error:.1g}"
 
 
 def _draw_loss(axes: Axes, spectrum: LyapunovSpectrum, label: str) -> None:

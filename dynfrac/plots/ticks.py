@@ -8,14 +8,16 @@ number is added to the ticks, and in which unit they are.
 from __future__ import annotations
 
 import math
+import textwrap
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, localcontext
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, NullFormatter
 
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.axis_names import NAMES
+from dynfrac.plots.tick_room import LabelFormatter, RoomyLocator
 
 _MOST = 7
 """Labelled ticks on one axis, at most."""
@@ -25,6 +27,13 @@ _DIGITS = 5
 
 _CHARACTERS = 6
 """Labels that would be longer are written as multiples of a power of ten."""
+
+
+_LETTER = 5.3
+"""Points that a letter of a label is wide, in the mean."""
+
+_FEWEST = 12
+"""Letters of a line, at least: names have words as long as this."""
 
 
 class Ticks(NamedTuple):
@@ -78,7 +87,7 @@ def choose_ticks(axis: Axis) -> Ticks:
     return _round_numbers(axis)
 
 
-def label_axis(ax: Axes, which: str, axis: Axis) -> None:
+def label_axis(ax: Axes, which: str, axis: Axis, room: float = math.inf) -> None:
     """Set scale, ticks and label of one axis of a picture.
 
     Parameters
@@ -86,18 +95,36 @@ def label_axis(ax: Axes, which: str, axis: Axis) -> None:
     ax : matplotlib.axes.Axes
     which : {"x", "y"}
     axis : Axis
+    room : float
+        Length of the axis in inches, if the label has to be broken to fit. Ticks see to their own
+        room whenever they are drawn.
     """
     ticks = choose_ticks(axis)
     getattr(ax, f"set_{which}scale")("log" if axis.scale == "log10" else "linear")
     target = getattr(ax, f"{which}axis")
-    target.set_major_locator(FixedLocator(ticks.major))
-    target.set_major_formatter(FixedFormatter(ticks.labels))
-    target.set_minor_locator(FixedLocator(ticks.minor))
+    labels = dict(zip(ticks.major, ticks.labels, strict=True))
+    target.set_major_locator(RoomyLocator(labels, which))
+    target.set_major_formatter(LabelFormatter(labels))
+    # Where there is no room for a label its tick stays, as a small one.
+    target.set_minor_locator(FixedLocator(sorted((*ticks.major, *ticks.minor))))
     target.set_minor_formatter(NullFormatter())
     words = NAMES.get(axis.name)
     name = f"{words} ({axis.name})" if words and words != axis.name else axis.name
     # Words would leave no room for the many digits of a deep zoom.
-    target.set_label_text(f"{axis.name}  =  {ticks.offset}" if ticks.offset else name)
+    target.set_label_text(f"{axis.name}  =  {ticks.offset}" if ticks.offset else broken(name, room))
+
+
+def broken(text: str, room: float) -> str:
+    r"""Break text of the usual size into lines that are not longer than `room` inches.
+
+    Examples
+    --------
+    >>> broken("largest exponent (nats per step)", 1.5)
+    'largest exponent\n(nats per step)'
+    """
+    if math.isinf(room):
+        return text
+    return "\n".join(textwrap.wrap(text, max(_FEWEST, int(72 * room / _LETTER))))
 
 
 def _decades(axis: Axis, first: int, last: int) -> Ticks:

@@ -98,6 +98,13 @@ def test_the_interval_drawn_is_that_of_the_difference():
     ]
 
 
+def test_the_legend_stands_clear_of_the_error_bars():
+    figure = comparison_figure(FOUND)
+    figure.draw_without_rendering()
+    scales = figure.axes[2]
+    assert scales.get_legend().get_window_extent().y0 >= scales.get_window_extent().y1 - 1
+
+
 def test_no_value_is_said_in_the_figure():
     _, differences, scales = comparison_figure(NONE).axes
     assert "no value" in differences.texts[0].get_text()

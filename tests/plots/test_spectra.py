@@ -23,7 +23,9 @@ def test_exponents_and_history_are_drawn():
         np.testing.assert_array_equal(line.get_xdata(), spectrum.history.steps)
         np.testing.assert_array_equal(line.get_ydata(), spectrum.history.exponents[:, j])
     labels = [text.get_text() for text in history.get_legend().get_texts()]
-    assert [label[:7] for label in labels] == [f"{x:+.4f}" for x in spectrum.exponents]
+    assert [float(label[:7].replace("−", "-")) for label in labels] == [
+        round(float(x), 4) for x in spectrum.exponents
+    ]
 
 
 def test_a_loss_has_its_own_panel():
