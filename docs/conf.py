@@ -1,6 +1,10 @@
 """Sphinx configuration. Building needs no network; MathJax is loaded by the reader's browser."""
 
 import importlib.metadata
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "extensions"))
 
 project = "dynfrac"
 author = "dynfrac developers"
@@ -8,6 +12,7 @@ copyright = "2026, dynfrac developers"
 release = version = importlib.metadata.version("dynfrac")
 
 extensions = [
+    "cell_pages",
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",

@@ -1,5 +1,6 @@
 """The worked examples run, on fewer points than in the docs, and say what the docs say."""
 
+import importlib
 import os
 import re
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dynfrac import box_dimension, open_sweep
 
@@ -52,6 +54,26 @@ def test_networks_and_scripts_are_as_short_as_the_page_says():
     for script in EXAMPLES.glob("*/*.py"):
         assert len(script.read_text("utf-8").splitlines()) <= 60, script
         assert f"{script.parent.name}/{script.name}" in PAGE or script.name in PAGE
+
+
+def test_the_tour_is_rendered_with_all_that_it_shows(tmp_path, monkeypatch):
+    pytest.importorskip("xarray")
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "extensions"))
+    cell_pages = importlib.import_module("cell_pages")
+    script = (EXAMPLES / "notebook_tour.py").read_text("utf-8")
+    page = cell_pages.render(script, tmp_path, "tour")
+    assert page.count("```python") == script.count("# %%\n")
+    assert page.count("```{raw} html") == 4 and "<xarray.Dataset>" in page
+    pictures = re.findall(r"!\[\]\(generated/(.*?)\)", page)
+    assert sorted(pictures) == sorted(path.name for path in tmp_path.iterdir())
+    for name in pictures:
+        with Image.open(tmp_path / name) as picture:
+            assert np.asarray(picture.convert("L")).std() > 10, name
+    # Both dimensions are within three standard errors of the known one.
+    estimates = re.findall(r"([0-9.]+) ± ([0-9.]+)</td>", page)[:2]
+    for value, error in estimates:
+        assert abs(float(value) - 1.3934) < 3 * float(error)
+    assert "chaotic" in page
 
 
 @pytest.mark.slow

@@ -113,8 +113,9 @@ class Estimate:
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the number, its interval and what it rests on."""
         low, high = self.window
+        name = "value ± standard error" if math.isfinite(self.stderr) else "value"
         entries = {
-            "value": write_value(self.value, self.stderr),
+            name: write_value(self.value, self.stderr),
             "95 % interval": write_interval(self.ci_low, self.ci_high),
             "runs or points": self.n_runs,
             "scales fitted": f"{low:.3g} to {high:.3g}" if math.isfinite(low) else "",

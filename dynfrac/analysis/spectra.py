@@ -199,7 +199,9 @@ class LyapunovSpectrum:
         entries = {
             "verdict": told,
             "Kaplan-Yorke dimension": write_value(dimension.value, dimension.stderr),
-            "its interval": write_interval(dimension.low, dimension.high),
+            "its interval": write_interval(dimension.low, dimension.high)
+            if dimension.low < dimension.high
+            else "",
             "steps averaged": f"{self.n_steps}, from {first} to {stop - 1}",
             "starts": None if self.starts is None else len(self.starts.verdicts),
             "type": self.conditions.get("dtype"),
@@ -207,7 +209,7 @@ class LyapunovSpectrum:
         return html_block(
             "Lyapunov spectrum",
             f"{self.conditions.get('map', '')}: {len(rows)} of {self.dimension} exponents",
-            html_columns(("", "exponent, nats per step"), rows),
+            html_columns(("", "exponent ± standard error, nats per step"), rows),
             html_entries(entries),
             flags=self.flags,
         )

@@ -125,7 +125,9 @@ class Comparison:
         return html_block(
             "Comparison",
             f"{self.arms[0].name} against {self.arms[-1].name}",
-            html_columns(("arm", "D", "smooth null", "excess", "seeds with a value"), arms),
+            html_columns(
+                ("arm", "D ± standard error", "smooth null", "excess", "seeds with a value"), arms
+            ),
             html_entries(entries),
             flags=self.flags,
         )

@@ -127,7 +127,9 @@ class DimensionReport:
         return html_block(
             "Dimension of a boundary",
             window,
-            html_columns(("method", "D", "95 % interval", "window", "runs"), methods),
+            html_columns(
+                ("method", "D ± standard error", "95 % interval", "window", "runs"), methods
+            ),
             html_entries(entries),
             flags=(*self.headline.flags, *self.flags),
         )
