@@ -38,7 +38,14 @@ ANALYSIS_WITH_JAX = {
 }
 NUMERICAL = {"numpy", "scipy", "skimage"}
 # Which rooms may use a package that the others must not know.
-RESERVED = {"matplotlib": {"plots"}, "click": {"cli"}, "rich": {"cli"}, "tensorstore": {"sweeps"}}
+RESERVED = {
+    "matplotlib": {"plots"},
+    "click": {"cli"},
+    "rich": {"cli"},
+    "uvicorn": {"cli"},
+    "starlette": {"web"},
+    "tensorstore": {"sweeps"},
+}
 
 # Re-exporting such a name would hide the module; this one is the entry point of the script.
 NAMESAKES = {"dynfrac.cli.main"}

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import io
 import socket
+import threading
 import webbrowser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-import matplotlib
 import numpy as np
-from matplotlib.colors import Colormap, to_hex
 
 from dynfrac.cli.cmd_show import FIELDS
-from dynfrac.cli.output import check_output
+from dynfrac.cli.output import check_output, print_json
 from dynfrac.cli.tasks import read_task, window_options
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.rules import make_rule
-from dynfrac.plots.palettes import PALETTES
+from dynfrac.plots.palettes import palette_table
 from dynfrac.sweeps.recomputation import remake
 from dynfrac.sweeps.stores import open_store
 from dynfrac.web.scenes import START, Scene, make_scene
@@ -59,12 +58,16 @@ _NEWCOMER = {
     help="Address to listen on. Another one lets everybody who reaches it compute here.",
 )
 @click.option("--open/--no-open", "show", default=True, help="Open the page in the browser.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the address as one JSON object and nothing else."
+)
 def command(
     store: Path | None,
     out: Path,
     port: int | None,
     host: str,
     show: bool,
+    as_json: bool,
     **what: Any,
 ) -> None:
     """Walk through a boundary in the browser.
@@ -107,11 +110,23 @@ def command(
     )
     named = f"[{host}]" if ":" in host else host
     address = f"http://{named}:{number}/"
-    click.echo(f"exploring {start.title} at {address} (Ctrl-C ends)")
+    if as_json:
+        print_json({"address": address, "title": start.title, "tiles": out})
+    else:
+        click.echo(f"exploring {start.title} at {address} (Ctrl-C ends)")
     if show:
         webbrowser.open(address)
-    uvicorn.Server(config).run(sockets=[listener])
-    click.echo(f"tiles are kept in {out}; the same command goes on with them")
+    server = uvicorn.Server(config)
+    # Beside the main thread, because a server there takes Ctrl-C for itself and ends as if killed.
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server")
+    thread.start()
+    try:
+        thread.join()
+    except KeyboardInterrupt:
+        server.should_exit = True
+        thread.join()
+    if not as_json:
+        click.echo(f"tiles are kept in {out}; the same command goes on with them")
 
 
 def draw_view(
@@ -135,27 +150,6 @@ def draw_view(
     content = io.BytesIO()
     ax.get_figure(root=True).savefig(content, format="png", dpi=200)
     return content.getvalue()
-
-
-def palette_table() -> dict[str, dict[str, Any]]:
-    """Return the palettes as the page reads them: colour maps as rows of hexadecimal digits."""
-    return {
-        palette.name: {
-            "label": palette.label,
-            "signed": _digits(palette.signed),
-            "sequential": _digits(matplotlib.colormaps[palette.sequential]),
-            "diverging": _digits(matplotlib.colormaps[palette.diverging]),
-            "classes": {
-                status.name.lower().replace("_", " "): colour
-                for status, colour in palette.classes.items()
-            },
-        }
-        for palette in PALETTES.values()
-    }
-
-
-def _digits(colours: Colormap) -> str:
-    return "".join(to_hex(colours(i / 255))[1:] for i in range(256))
 
 
 def _start(store: Path | None, what: dict[str, Any]) -> Scene:
@@ -190,6 +184,7 @@ def _listen(host: str, port: int | None) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, number))
+            listener.listen(128)  # now, so that no other process can bind it too
         except OSError as error:
             listener.close()
             reason = error.strerror

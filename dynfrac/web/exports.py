@@ -184,12 +184,6 @@ def _zarr(
             for tile in cut(store.shape, store.tile)
             if done[tile].any()
         ]
-        # Cells of a tile that are not there have no outcome, and no leavings of one.
-        blank = {key: store.read(key) for key in store.fields}
-        for tile, values in blocks:
-            for key, array in values.items():
-                kept = np.where(done[tile], array, blank[key][tile])
-                values[key] = kept.astype(blank[key].dtype)
         store.write_all(blocks)
         with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
             for file in sorted(path.rglob("*")):

@@ -19,6 +19,7 @@ from typing import final
 import numpy as np
 
 from dynfrac.orbits.outcomes import Status
+from dynfrac.sweeps.arrays import all_fields
 from dynfrac.sweeps.filling import Block, tile_columns
 from dynfrac.sweeps.locks import write_lock
 from dynfrac.sweeps.plans import SweepPlan
@@ -153,14 +154,19 @@ class Pyramid:
         Returns
         -------
         fields : dict of str to (rows, columns) array
-            `status` is 0 and the others are not-a-number where nothing has been computed.
+            Blank where nothing has been computed, as those of `Sweep` are: `status` 0, `t_escape`
+            -1, the others not-a-number.
         points : list of two arrays
             Not-a-number where they are not told apart.
         """
         (x0, x1), (y0, y1) = ((span.start, span.stop) for span in part)
         shape = (y1 - y0, x1 - x0)
-        fields = {name: np.full(shape, np.nan) for name in self.scene.fields}
-        fields["status"] = np.zeros(shape, np.uint8)
+        kinds = all_fields({"specification": self.scene.plan.spec})
+        fields = {
+            name: np.full(shape, fill, kind)
+            for name, (kind, fill, _) in kinds.items()
+            if name in self.scene.fields
+        }
         points = [np.full(x1 - x0, np.nan), np.full(y1 - y0, np.nan)]
         n = intervals(z)
         blocks = 1 << max(0, z - BLOCK_LEVELS)

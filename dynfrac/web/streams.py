@@ -79,7 +79,13 @@ async def stream_tiles(
 async def _computed(
     pyramid: Pyramid, queue: TileQueue, field: str, keys: list[TileKey]
 ) -> AsyncIterator[bytes]:
-    """Order tiles, and yield them as they come."""
+    """Order tiles, and yield them as they come.
+
+    Raises
+    ------
+    Problem
+        If the computation fails, or too many views wait.
+    """
     loop = asyncio.get_running_loop()
     news: asyncio.Queue[TileKey | str | None] = asyncio.Queue()
     told = 0.0
@@ -101,8 +107,7 @@ async def _computed(
         while left:
             what = await news.get()
             if isinstance(what, str):
-                yield _frame({"type": "error", "message": what})
-                return
+                raise Problem(500, what)
             if what is not None:
                 left -= 1
                 frame = await asyncio.to_thread(_tile, pyramid, what, field)
