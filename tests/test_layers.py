@@ -35,6 +35,7 @@ ANALYSIS_WITH_JAX = {
     "dynfrac.analysis.finite_time",
     "dynfrac.analysis.lyapunov",
     "dynfrac.analysis.spectra",
+    "dynfrac.analysis.spectrum_summaries",
 }
 NUMERICAL = {"numpy", "scipy", "skimage"}
 # Which rooms may use a package that the others must not know.

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from dynfrac.analysis.estimates import Curve, Estimate, interval_95
-from dynfrac.analysis.spectra import LyapunovSpectrum, summarise
+from dynfrac.analysis.spectra import LyapunovSpectrum
+from dynfrac.analysis.spectrum_summaries import summarise
 from dynfrac.analysis.stopping import Tolerance
 from dynfrac.orbits.checkpoints import Checkpoint
 from dynfrac.orbits.iteration import Problem, Progress, check_count, prepare

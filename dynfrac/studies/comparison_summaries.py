@@ -83,9 +83,9 @@ class Comparison:
     """
 
     difference: Estimate
-    shared: Estimate
-    statistics: PairedStatistics
-    power: PowerStatement
+    shared: Estimate = dataclasses.field(repr=False)
+    statistics: PairedStatistics = dataclasses.field(repr=False)
+    power: PowerStatement = dataclasses.field(repr=False)
     equivalence: Equivalence | None
     trend: Estimate | None
     arms: tuple[ArmSummary, ...] = dataclasses.field(repr=False)

@@ -75,10 +75,10 @@ class DimensionReport:
     estimates: dict[str, Estimate] = dataclasses.field(repr=False)
     agreement: str
     local: Curve = dataclasses.field(repr=False)
-    undecided: Estimate | None
-    still_stretching: Estimate | None
-    doubling: Doubling | None
-    ulp_flips: Estimate | None
+    undecided: Estimate | None = dataclasses.field(repr=False)
+    still_stretching: Estimate | None = dataclasses.field(repr=False)
+    doubling: Doubling | None = dataclasses.field(repr=False)
+    ulp_flips: Estimate | None = dataclasses.field(repr=False)
     flags: tuple[str, ...]
     axes: tuple[Axis, ...]
     conditions: dict[str, Any] = dataclasses.field(repr=False)
@@ -100,20 +100,28 @@ class DimensionReport:
         """Return what a notebook shows: every method, what the number hangs on, the doubts."""
 
         def share(reading: Estimate | None) -> str | None:
-            return f"{reading.value:.2%}" if reading is not None and reading.has_value else None
+            if reading is None or not reading.has_value:
+                return None
+            return f"{reading.value:.2%}, at 95 % {reading.ci_low:.2%} to {reading.ci_high:.2%}"
+
+        def scales(name: str, reading: Estimate) -> str:
+            # The window of stretch-tail is one of thresholds, not of distances.
+            if name == STRETCH_TAIL or not reading.has_value:
+                return ""
+            return " to ".join(f"{end:.2g}" for end in reading.window)
 
         methods = [
             (
                 name,
                 write_value(reading.value, reading.stderr),
                 write_interval(reading.ci_low, reading.ci_high),
-                " to ".join(f"{end:.2g}" for end in reading.window) if reading.has_value else "",
+                scales(name, reading),
                 reading.n_runs,
             )
             for name, reading in self.estimates.items()
         ]
         entries = {
-            "methods": self.agreement,
+            "methods": self.agreement.replace("+-", "\N{PLUS-MINUS SIGN}"),
             "runs undecided": share(self.undecided),
             "settled runs still stretching": share(self.still_stretching),
             "labels that change with twice the steps": share(
@@ -121,14 +129,16 @@ class DimensionReport:
             ),
             "labels that hang on the last bit": share(self.ulp_flips),
             "runs": f"{sum(self.runs.values())}, budget {self.budget}",
-            **{key: self.conditions.get(key) for key in ("n_steps", "rule", "dtype")},
+            "steps": self.conditions.get("n_steps"),
+            "rule": self.conditions.get("rule"),
+            "type": self.conditions.get("dtype"),
         }
         window = ", ".join(f"{a.name} {a.low:g} to {a.high:g} ({a.scale})" for a in self.axes)
         return html_block(
             "Dimension of a boundary",
             window,
             html_columns(
-                ("method", "D ± standard error", "95 % interval", "window", "runs"), methods
+                ("method", "D ± standard error", "95 % interval", "scales", "runs"), methods
             ),
             html_entries(entries),
             flags=(*self.headline.flags, *self.flags),

@@ -429,4 +429,4 @@ def test_a_notebook_shows_arms_and_difference():
     difference = write_value(found.difference.value, found.difference.stderr)
     for word in ("rabbit against circle", difference, found.power.sentence, "3 of 3"):
         assert word in words, word
-    assert "readings" not in repr(found) and len(repr(found)) < 3000
+    assert "readings" not in repr(found) and len(repr(found)) < 1500
