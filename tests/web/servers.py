@@ -34,9 +34,10 @@ def quadratic_scene(axes=AXES, **changes):
 class Client:
     """Requests to a server, and its answers."""
 
-    def __init__(self, port, explorer):
+    def __init__(self, port, explorer, stop):
         self.port = port
         self.explorer = explorer
+        self.stop = stop
 
     def ask(self, method, path, body=None, headers=None):
         """Return status, headers and body of one request."""
@@ -108,10 +109,14 @@ def serving(scene, folder):
     deadline = time.monotonic() + 30
     while not server.started and time.monotonic() < deadline:
         time.sleep(0.01)
-    try:
-        yield Client(port, explorer)
-    finally:
+
+    def stop():
         server.should_exit = True
         thread.join(30)
         listener.close()
+
+    try:
+        yield Client(port, explorer, stop)
+    finally:
+        stop()
     assert not thread.is_alive()
