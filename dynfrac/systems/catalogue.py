@@ -345,6 +345,17 @@ def list_maps() -> tuple[Entry, ...]:
     )
 
 
+def name_architectures() -> dict[str, str]:
+    """Return names that can be asked for and their descriptions; of families, a small member.
+
+    Nothing is built, unlike for `list_architectures`.
+    """
+    found = {_PUBLISHED: _PUBLISHED_TEXT}
+    found |= {name: architecture.description for name, architecture in ARCHITECTURES.items()}
+    found |= {f"{family}8": description for family, (_, description) in FAMILIES.items()}
+    return found
+
+
 @functools.cache
 def list_architectures() -> tuple[Entry, ...]:
     """Describe the architectures; the families of networks have one entry each."""

@@ -21,7 +21,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from dynfrac.systems.catalogue import list_architectures
+from dynfrac.systems.catalogue import name_architectures
 from dynfrac.web.commands import sweep_command
 from dynfrac.web.exports import Draw, conditions, export, read_view
 from dynfrac.web.guards import HostGuard, answer, only, read_body
@@ -66,6 +66,11 @@ class Explorer:
         self._pyramids: dict[str, Pyramid] = {}
         self._probing = asyncio.Lock()
 
+    def warm_up(self) -> None:
+        """Compile what the first tiles need."""
+        with contextlib.suppress(Exception):  # whoever asks for the first tile is told
+            self.book.start.plan.try_out()
+
     def close(self) -> None:
         """Give all computations up."""
         self.queue.close()
@@ -85,13 +90,15 @@ class Explorer:
     async def menu(self, request: Request) -> Response:
         """Say what there is to choose from."""
         only(request.query_params, ())
-        architectures = await asyncio.to_thread(list_architectures)
         return _json(
             {
                 "version": importlib.metadata.version("dynfrac"),
                 "start": dict(self.book.start.query),
                 "presets": known_presets(),
-                "architectures": _members(architectures),
+                "architectures": [
+                    {"name": name, "description": words}
+                    for name, words in name_architectures().items()
+                ],
                 "palettes": self.palettes,
             }
         )
@@ -231,8 +238,10 @@ def make_app(explorer: Explorer, hosts: Collection[str]) -> Starlette:
 
     @contextlib.asynccontextmanager
     async def life(app: Starlette) -> AsyncIterator[None]:
+        warm = asyncio.create_task(asyncio.to_thread(explorer.warm_up))
         yield
-        explorer.close()
+        await asyncio.to_thread(explorer.close)
+        await warm
 
     scene = "/api/scenes/{scene}"
     routes = [
@@ -272,17 +281,6 @@ def _attempt(
             return probe(scene, point, beat)
     except _GivenUp:
         return None
-
-
-def _members(entries: Any) -> list[dict[str, str]]:
-    """Return architectures by names that can be asked for: of a family, a small member."""
-    return [
-        {
-            "name": entry.name.split("{")[0] + ("8" if "{" in entry.name else ""),
-            "description": entry.description,
-        }
-        for entry in entries
-    ]
 
 
 def _field(name: str) -> tuple[str, str]:
