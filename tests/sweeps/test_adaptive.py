@@ -237,3 +237,14 @@ def test_a_sample_finds_a_run_that_is_wrong_and_leaves_the_filled_in_alone(tmp_p
     made._store._arrays["measure"][filled].write(0.123).result()
     (damage,) = check_sample(verify_store(made.path), 100).damage
     assert damage.array == "measure" and damage.reason.startswith("1 of its ")
+
+
+def test_lengths_of_runs_can_be_an_axis(tmp_path):
+    axes = Axis("c_re", -2, 0.5, 65), Axis("n_steps", 10, 330, 65)
+    settings = {"hparams": {"c_im": 0.1}, "rule": "bounded:2"}
+    dense = sweep(Quadratic(), axes, out=tmp_path / "dense.zarr", **settings)
+    found = sweep(Quadratic(), axes, out=tmp_path / "found.zarr", adaptive=True, **settings)
+    run = found.was_run
+    assert not run.all()
+    assert np.array_equal(found.t_escape[run], dense.t_escape[run])
+    assert np.array_equal(found.labels, dense.labels)
