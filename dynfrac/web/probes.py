@@ -115,7 +115,7 @@ def measure_exponents(scene: Scene, point: Mapping[str, float], beat: Heartbeat)
         "n_steps": int(found.n_steps),
         "status": found.status.name.lower().replace("_", " "),
         "flags": list(found.flags),
-        "command": exponents_command(scene, whole, steps=steps, warmup=warmup, exponents=count),
+        "command": exponents_command(scene, point, steps=steps, warmup=warmup, exponents=count),
     }
 
 

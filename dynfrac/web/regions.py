@@ -186,7 +186,12 @@ def _read_span(body: Mapping[str, Any], key: str, axis: Axis) -> Axis:
     pair = isinstance(ends, list) and len(ends) == 2
     if not pair or not all(type(end) in (int, float) for end in ends):
         raise Problem(400, f"{key} is no pair of numbers; give [low, high] of {axis.name}")
-    low, high = (float(end) for end in ends)
+    try:
+        low, high = (float(end) for end in ends)
+    except OverflowError:
+        raise Problem(
+            400, f"{key} is beyond all numbers; give [low, high] of {axis.name}"
+        ) from None
     if not axis.low <= low < high <= axis.high:
         raise Problem(
             400,

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any, final
 
 from dynfrac.orbits.axes import Axis
+from dynfrac.orbits.columns import check_steps
 from dynfrac.studies.presets import PRESETS, make_preset
 from dynfrac.sweeps.plans import SweepPlan, plan_sweep
 from dynfrac.systems.abstract import AbstractMap
@@ -148,6 +149,8 @@ class SceneBook:
         with self._lock:
             if id_ not in self._kept:
                 raise Problem(404, f"there is no scene {id_!r}; ask for it by its query again")
+            # The latest in use, not the latest asked for by its query: the others are dropped.
+            self._kept[id_] = self._kept.pop(id_)
             return self._kept[id_]
 
     def by_query(self, query: Mapping[str, str]) -> Scene:
@@ -184,7 +187,12 @@ class SceneBook:
             return _changed(self._start, given, steps, query)
         if "preset" in query:
             # An unknown name is for `make_preset` to refuse, which knows the nearest.
-            made = make_preset(query["preset"], steps=steps)
+            made = make_preset(query["preset"])
+            if steps is not None and steps != made.n_steps:
+                # Epochs stay epochs: of the losses of single steps a rule says something else.
+                epochs = check_steps(steps, made.every) // made.every
+                length = {"steps": steps} if made.every == 1 else {"epochs": epochs}
+                made = make_preset(query["preset"], **length)
             settings = {
                 "n_steps": made.n_steps,
                 "every": made.every,
@@ -232,16 +240,20 @@ def _changed(
         settings["n_steps"] = steps
         identity = settings.get("identity") or {}
         arguments = identity.get("arguments", {})
-        if "n_steps" in arguments and "architecture" in identity:
+        length = {"n_steps": steps}
+        if "n_epochs" in arguments:
+            length = {"n_epochs": check_steps(steps, settings["every"]) // settings["every"]}
+        if set(length) <= set(arguments) and "architecture" in identity:
             # A stream of minibatches and a schedule are as long as the run.
-            arguments = {**arguments, "n_steps": steps}
+            arguments = {**arguments, **length}
             map_ = make_architecture(identity["architecture"], **arguments)
             settings["identity"] = {**identity, "arguments": arguments}
     return make_scene(map_, axes, settings, title=scene.title, query=dict(query))
 
 
 def _read_steps(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MOST_STEPS):
+    digits = text.isascii() and text.isdigit() and len(text) <= len(str(MOST_STEPS))
+    if not digits or not 1 <= int(text) <= MOST_STEPS:
         raise ValueError(f"steps={text[:20]!r} is no number of steps; give 1 to {MOST_STEPS}")
     return int(text)
 

@@ -133,7 +133,8 @@ def test_point_and_exponents(client, scene):
     assert gone["t_escape"] >= 0
     exponents = client.get(f"/api/scenes/{scene['id']}/exponents?x=-0.5&y=0.1")
     assert len(exponents["exponents"]) == 2 and exponents["exponents"][0] < 0
-    assert exponents["command"].startswith("dynfrac lyapunov --map quadratic")
+    point = "--set c_re=-0.5 --set c_im=0.1"
+    assert exponents["command"].startswith(f"dynfrac lyapunov --map quadratic {point} --steps")
 
 
 def test_the_dimension_in_a_rectangle(client, scene):
@@ -234,6 +235,7 @@ QUERIES = [
     ("scene=start&steps=0", 400),
     ("scene=start&steps=1e9", 400),
     ("scene=start&steps=99999999999999999999", 400),
+    ("scene=start&steps=000000001999999999", 400),
     ("scene=start&steps=%D9%A3", 400),
     ("scene=start&scene=start", 400),
     ("scene=start&colour=red", 400),
@@ -302,6 +304,7 @@ def test_points_that_are_none(client, scene, what, query):
         {"x": "wide"},
         {"x": [0, "1"]},
         {"x": [None, 1]},
+        {"x": [-1, 10**400]},
         {"budget": 0},
         {"budget": 10**12},
         {"budget": "many"},
