@@ -114,13 +114,13 @@ def command(
         print_json({"address": address, "title": start.title, "tiles": out})
     else:
         click.echo(f"exploring {start.title} at {address} (Ctrl-C ends)")
-    if show:
-        webbrowser.open(address)
     server = uvicorn.Server(config)
     # Beside the main thread, because a server there takes Ctrl-C for itself and ends as if killed.
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server")
     thread.start()
     try:
+        if show:
+            webbrowser.open(address)  # not before there is a server: some browsers are waited for
         thread.join()
     except KeyboardInterrupt:
         server.should_exit = True

@@ -136,7 +136,9 @@ class Pyramid:
             As `compute`.
         """
         with self._lock:
-            block = self._open.pop(key, None) or self._enter(key)
+            block = self._open.pop(key, None)
+            if block is None or not block.store.path.exists():  # removed by its owner meanwhile
+                block = self._enter(key)
             self._open[key] = block
             while len(self._open) > _OPEN:
                 del self._open[next(iter(self._open))]
@@ -197,12 +199,15 @@ class Pyramid:
         assert axes is not None, "only tiles that are resolved are computed"
         plan = self.scene.plan.along(axes)
         path = self.path(key)
-        if path.exists():
-            store = open_store(path)
-            refuse_another(store, plan.spec)
-        else:
+        if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            store = plan.create(path)
+            try:
+                plan.create(path)
+            except OSError:
+                if not path.exists():  # or else another explorer was quicker
+                    raise
+        store = open_store(path)
+        refuse_another(store, plan.spec)
         return OpenBlock(plan, store, tuple(axis.points() for axis in reversed(axes)))
 
     def _known(self, key: BlockKey, block: OpenBlock, cells: Tile) -> tuple[Block, np.ndarray]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.metadata
+import threading
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, final
@@ -27,7 +28,7 @@ from dynfrac.web.exports import Draw, conditions, export, read_view
 from dynfrac.web.guards import HostGuard, answer, only, read_body
 from dynfrac.web.levels import BLOCK_LEVELS, DEEPEST
 from dynfrac.web.probes import measure_exponents, read_point, run_point
-from dynfrac.web.problems import Problem, decode, encode, refused
+from dynfrac.web.problems import Problem, decode, encode, refused, sentence_of
 from dynfrac.web.pyramids import Pyramid
 from dynfrac.web.queues import TileQueue
 from dynfrac.web.regions import RegionDesk
@@ -35,6 +36,9 @@ from dynfrac.web.scenes import FIRST_CELLS, Scene, SceneBook, known_presets
 from dynfrac.web.streams import read_tiles, stream_tiles
 
 STATIC = Path(__file__).parent / "static"
+_PYRAMIDS = 12
+"""Pyramids that are kept open: more than there are scenes."""
+
 _VIEW = ("level", "columns", "rows")
 _SCENE = ("scene", "preset", "arch", "x", "y", "steps")
 
@@ -64,7 +68,9 @@ class Explorer:
         self.queue = TileQueue()
         self.desk = RegionDesk()
         self._pyramids: dict[str, Pyramid] = {}
+        self._lock = threading.Lock()
         self._probing = asyncio.Lock()
+        self._exporting = asyncio.Lock()
 
     def warm_up(self) -> None:
         """Compile what the first tiles need."""
@@ -78,14 +84,15 @@ class Explorer:
 
     def pyramid(self, scene: Scene) -> Pyramid:
         """Return the pyramid of a scene; those that are not asked for any more are forgotten."""
-        found = self._pyramids.pop(scene.id, None)
-        if found is None:
-            words = "".join(c if c.isalnum() or c in "-_" else "-" for c in scene.title)[:40]
-            found = Pyramid(scene, self.folder / f"{words}-{scene.id[:8]}")
-        self._pyramids[scene.id] = found
-        while len(self._pyramids) > 2 * len(self.palettes) + 8:
-            del self._pyramids[next(iter(self._pyramids))]
-        return found
+        with self._lock:
+            found = self._pyramids.pop(scene.id, None)
+            if found is None:
+                words = "".join(c if c.isalnum() or c in "-_" else "-" for c in scene.title)[:40]
+                found = Pyramid(scene, self.folder / f"{words}-{scene.id[:8]}")
+            self._pyramids[scene.id] = found
+            while len(self._pyramids) > _PYRAMIDS:
+                del self._pyramids[next(iter(self._pyramids))]
+            return found
 
     async def menu(self, request: Request) -> Response:
         """Say what there is to choose from."""
@@ -142,10 +149,11 @@ class Explorer:
         query = only(request.query_params, (*_VIEW, "format", "field", "palette"))
         pyramid = self.pyramid(self._named(request))
         view = read_view(pyramid, query)
-        with refused():
-            content, kind, name = await asyncio.to_thread(
-                export, pyramid, view, query, self.draw, list(self.palettes)
-            )
+        async with self._exporting:  # one at a time: each takes much memory
+            with refused():
+                content, kind, name = await asyncio.to_thread(
+                    export, pyramid, view, query, self.draw, list(self.palettes)
+                )
         headers = {"content-disposition": f'attachment; filename="{_ascii(name)}"'}
         return Response(content, media_type=kind, headers=headers)
 
@@ -173,12 +181,17 @@ class Explorer:
                 raise _GivenUp
 
         async with self._probing:
+            if await request.is_disconnected():  # while others were served
+                return _json({})
             work = asyncio.create_task(asyncio.to_thread(_attempt, probe, scene, point, beat))
-            while not work.done():
-                await asyncio.wait([work], timeout=0.5)
-                if not work.done() and await request.is_disconnected():
-                    given_up = True
-            found = await work
+            try:
+                while not work.done():
+                    await asyncio.wait([work], timeout=0.5)
+                    if not work.done() and await request.is_disconnected():
+                        given_up = True
+                found = await work
+            finally:
+                given_up = True  # the server ends, which waits for its threads
         return _json({} if found is None else found)
 
     def _describe(self, scene: Scene) -> dict[str, Any]:
@@ -261,7 +274,7 @@ def make_app(explorer: Explorer, hosts: Collection[str]) -> Starlette:
         routes=routes,
         lifespan=life,
         middleware=[Middleware(HostGuard, hosts=hosts)],
-        exception_handlers={Problem: _refuse, HTTPException: _refuse_http},
+        exception_handlers={Problem: _refuse, HTTPException: _refuse_http, Exception: _fail},
     )
 
 
@@ -281,6 +294,10 @@ def _attempt(
             return probe(scene, point, beat)
     except _GivenUp:
         return None
+    except Problem:
+        raise
+    except Exception as error:  # whatever a user's map raises is told
+        raise Problem(500, sentence_of(error)) from error
 
 
 def _field(name: str) -> tuple[str, str]:
@@ -297,6 +314,12 @@ def _ascii(name: str) -> str:
 
 async def _refuse(request: Request, error: Any) -> Response:
     return answer(error)
+
+
+async def _fail(request: Request, error: Exception) -> Response:
+    return answer(
+        Problem(500, f"the explorer has a fault ({sentence_of(error)}); please report it")
+    )
 
 
 async def _refuse_http(request: Request, error: Any) -> Response:

@@ -1,10 +1,13 @@
 """Pyramids: their stores are sweeps, and nothing is run twice."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.evaluator import evaluate
+from dynfrac.sweeps.plans import SweepPlan
 from dynfrac.sweeps.results import open_sweep
 from dynfrac.sweeps.runs import sweep
 from dynfrac.sweeps.verification import verify_store
@@ -133,3 +136,25 @@ def test_a_view_over_several_blocks_is_gathered(tmp_path):
     assert (np.diff(points[0]) > 0).all()
     fields, _ = pyramid.gather(z, (slice(0, 1050), slice(0, 20)))
     assert (fields["status"][:, :900] == 0).all() and np.isnan(fields["measure"][:, :900]).all()
+
+
+def test_a_folder_that_is_removed_meanwhile_is_made_again(tmp_path):
+    pyramid = Pyramid(quadratic_scene(), tmp_path / "tiles")
+    fill(pyramid, 0)
+    shutil.rmtree(tmp_path / "tiles")
+    assert pyramid.read((0, 0, 0), "measure") is None
+    assert fill(pyramid, 0) == 17 * 17 * 60
+
+
+def test_a_block_that_another_explorer_makes_meanwhile_is_shared(tmp_path, monkeypatch):
+    pyramid, other = (Pyramid(quadratic_scene(), tmp_path) for _ in range(2))
+    create = SweepPlan.create
+
+    def create_late(plan, path):
+        monkeypatch.undo()
+        fill(other, 0)
+        return create(plan, path)
+
+    monkeypatch.setattr(SweepPlan, "create", create_late)
+    assert fill(pyramid, 0) == 17 * 17 * 60
+    assert pyramid.read((0, 0, 0), "status") is not None

@@ -420,3 +420,89 @@ def test_garbage_on_the_wire(client):
             answer = link.recv(4096)
             assert not answer or answer.split()[1].startswith(b"4")
     assert client.ask("GET", "/")[0] == 200
+
+
+def test_whatever_a_probe_raises_is_told(client, scene, monkeypatch):
+    def fail(*arguments, **options):
+        raise RuntimeError("the map does not work")
+
+    monkeypatch.setattr("dynfrac.web.probes.iterate", fail)
+    said = client.refuse(500, "GET", f"/api/scenes/{scene['id']}/point?x=-0.5&y=0.1")
+    assert said == "the map does not work"
+
+
+def test_probes_that_nobody_waits_for_are_not_begun(client, scene, monkeypatch):
+    begun, go = [], threading.Event()
+
+    def wait(scene, point, beat):
+        begun.append(point["c_re"])
+        assert go.wait(30)
+        return {}
+
+    monkeypatch.setattr("dynfrac.web.server.run_point", wait)
+    links = []
+    for x in (-0.1, -0.2, -0.3):
+        link = socket.create_connection(("127.0.0.1", client.port))
+        path = f"/api/scenes/{scene['id']}/point?x={x}&y=0"
+        link.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{client.port}\r\n\r\n".encode())
+        links.append(link)
+        for _ in range(300):
+            if begun:
+                break
+            threading.Event().wait(0.1)
+    for link in links[1:]:
+        link.close()
+    client.get("/api/menu")  # answered, and what was closed before is known
+    go.set()
+    assert client.get(f"/api/scenes/{scene['id']}/point?x=-0.4&y=0") == {}
+    links[0].close()
+    assert begun == [-0.1, -0.4]
+
+
+def test_a_server_that_ends_gives_probes_up(tmp_path, monkeypatch):
+    begun, given_up = threading.Event(), threading.Event()
+
+    def work(scene, point, beat):
+        begun.set()
+        try:
+            for _ in range(300):
+                given_up.wait(0.05)
+                beat()
+        except Exception:
+            given_up.set()
+            raise
+        return {}
+
+    monkeypatch.setattr("dynfrac.web.server.run_point", work)
+    with serving(quadratic_scene(), tmp_path) as client:
+        scene = client.scene()
+        with socket.create_connection(("127.0.0.1", client.port)) as link:
+            path = f"/api/scenes/{scene['id']}/point?x=0&y=0"
+            host = f"Host: 127.0.0.1:{client.port}"
+            link.sendall(f"GET {path} HTTP/1.1\r\n{host}\r\n\r\n".encode())
+            assert begun.wait(30)
+            client.stop()
+            assert given_up.is_set()
+
+
+def test_pictures_are_drawn_one_at_a_time(client, scene, monkeypatch):
+    at_once, most, count = [0], [0], threading.Lock()
+
+    def draw(*arguments, **options):
+        with count:
+            at_once[0] += 1
+            most[0] = max(most[0], at_once[0])
+        threading.Event().wait(0.2)
+        with count:
+            at_once[0] -= 1
+        return b"picture"
+
+    monkeypatch.setattr(client.explorer, "draw", draw)
+    view = "level=2&columns=0:8&rows=0:8&format=png&field=measure"
+    path = f"/api/scenes/{scene['id']}/download?{view}"
+    threads = [threading.Thread(target=client.ask, args=("GET", path)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert most == [1]
