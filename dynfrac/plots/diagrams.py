@@ -209,7 +209,7 @@ def _draw_gone(diagram: OrbitDiagram, edges: np.ndarray, above: Axes, below: Axe
 def _draw_marks(above: Axes, below: Axes, diagram: OrbitDiagram) -> None:
     """Draw a line where each period and chaos begin, with labels as far as there is room."""
     top = blended_transform_factory(above.transData, above.transAxes)
-    last = -math.inf
+    marks = []
     for change in diagram.cascade:
         low = change.high if math.isnan(change.low) else change.low
         x = (low + change.high) / 2
@@ -217,12 +217,14 @@ def _draw_marks(above: Axes, below: Axes, diagram: OrbitDiagram) -> None:
             ax.axvspan(low, change.high, color=_MARK, alpha=0.12, linewidth=0, zorder=1)
             ax.axvline(x, color=_MARK, linewidth=0.6, alpha=0.75, zorder=1.5)
         place = float(above.transLimits.transform(above.transScale.transform((x, 1.0)))[0])
-        chaos = change.kind == "chaotic"
-        if place - last < _APART and not chaos:
-            continue
-        text, align = ("chaos", "left") if chaos else (str(change.period), "center")
-        _write_above(above, text, (x, 1.0), top, align)
-        last = place
+        marks.append((place, x, change))
+    taken = [place for place, _, change in marks if change.kind == "chaotic"]  # has its word first
+    for place, x, change in marks:
+        if change.kind == "chaotic":
+            _write_above(above, "chaos", (x, 1.0), top, "left")
+        elif all(abs(place - other) >= _APART for other in taken):
+            _write_above(above, str(change.period), (x, 1.0), top, "center")
+            taken.append(place)
     if any(change.kind == "period" for change in diagram.cascade):
         _write_above(above, "period", (0.0, 1.0), above.transAxes, "right")
 
