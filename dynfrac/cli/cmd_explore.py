@@ -93,7 +93,7 @@ def command(
     try:
         import uvicorn
 
-        from dynfrac.web.guards import local_hosts
+        from dynfrac.web.guards import LocalHosts
         from dynfrac.web.server import Explorer, make_app
     except ImportError as error:
         raise ValueError(
@@ -104,11 +104,12 @@ def command(
     listener = _listen(host, port)
     number = listener.getsockname()[1]
     explorer = Explorer(start, out, draw_view, palette_table())
-    app = make_app(explorer, local_hosts(host, number))
+    app = make_app(explorer, LocalHosts(host, number))
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, timeout_graceful_shutdown=1, lifespan="on"
     )
-    named = f"[{host}]" if ":" in host else host
+    named = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    named = f"[{named}]" if ":" in named else named
     address = f"http://{named}:{number}/"
     if as_json:
         print_json({"address": address, "title": start.title, "tiles": out})

@@ -7,7 +7,9 @@ and the answers forbid the page to load anything from elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import socket
+from collections.abc import Collection, Container
+from ipaddress import ip_address
 from typing import Any, final
 
 from starlette.requests import Request
@@ -22,6 +24,8 @@ MOST_BYTES = 2**18
 HEADERS = {
     b"content-security-policy": b"default-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
     b"form-action 'self'",
+    # Asked for anew each time, or a browser would mix the parts of two versions of the page.
+    b"cache-control": b"no-cache",
     b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"no-referrer",
     b"cross-origin-resource-policy": b"same-origin",
@@ -29,10 +33,45 @@ HEADERS = {
 }
 
 
-def local_hosts(host: str, port: int) -> frozenset[str]:
-    """Return the values of the Host header that name the server."""
-    names = {host, "127.0.0.1", "localhost", "[::1]"}
-    return frozenset(f"{name}:{port}" for name in names)
+@final
+class LocalHosts(Container[str]):
+    """The values of the Host header that name the server.
+
+    One that is open to other machines is also named by that of its own and by any address in
+    numbers: only a name can be made to point elsewhere than it seems to.
+
+    Parameters
+    ----------
+    host : str
+        What the server listens on.
+    port : int
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self.port = port
+        self.open = host != "localhost" and not (_is_address(host) and ip_address(host).is_loopback)
+        self.names = {f"[{host}]" if ":" in host else host.lower()}
+        self.names |= {"127.0.0.1", "localhost", "[::1]"}
+        if self.open:
+            own = socket.gethostname().lower()
+            self.names |= {own, own.partition(".")[0], f"{own.partition('.')[0]}.local"}
+
+    def __contains__(self, value: object) -> bool:
+        name, port = str(value).lower(), "80"  # what browsers leave out
+        if ":" in name.rpartition("]")[2]:
+            name, _, port = name.rpartition(":")
+        if port != str(self.port):
+            return False
+        return name in self.names or (self.open and _is_address(name.strip("[]")))
+
+
+def _is_address(name: str) -> bool:
+    """Whether a name is an address in numbers."""
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 @final
@@ -42,11 +81,11 @@ class HostGuard:
     Parameters
     ----------
     app : ASGIApp
-    hosts : collection of str
+    hosts : container of str
         Values of the Host header, with the port.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, hosts: Container[str]) -> None:
         self.app = app
         self.hosts = hosts
 
@@ -68,10 +107,15 @@ class HostGuard:
     def _problem(self, scope: Scope) -> Problem | None:
         headers = scope["headers"]
         named = [value for name, value in headers if name == b"host"]
-        if len(named) != 1 or named[0].decode("latin-1").lower() not in self.hosts:
+        if len(named) != 1 or named[0].decode("latin-1") not in self.hosts:
             return Problem(421, "the request names another host; open the address that was printed")
         for name, value in headers:
             if name == b"origin" and value.decode("latin-1").split("//")[-1] not in self.hosts:
+                return Problem(403, "the request comes from another page")
+            # Pictures and scripts of another page are asked for without an Origin. A link to the
+            # page itself may be anywhere.
+            apart = name == b"sec-fetch-site" and value in (b"cross-site", b"same-site")
+            if apart and not (scope["path"] == "/" and (b"sec-fetch-mode", b"navigate") in headers):
                 return Problem(403, "the request comes from another page")
         return None
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import importlib.metadata
 import threading
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Container, Mapping
 from pathlib import Path
 from typing import Any, final
 
@@ -238,14 +238,14 @@ _FIELDS = {
 }
 
 
-def make_app(explorer: Explorer, hosts: Collection[str]) -> Starlette:
+def make_app(explorer: Explorer, hosts: Container[str]) -> Starlette:
     """Return the application.
 
     Parameters
     ----------
     explorer : Explorer
         It is closed with the application.
-    hosts : collection of str
+    hosts : container of str
         Values of the Host header that are answered.
     """
 

@@ -95,13 +95,13 @@ def tiles_of(scene, z):
 def serving(scene, folder):
     """Run a server for a scene."""
     uvicorn = pytest.importorskip("uvicorn")
-    from dynfrac.web.guards import local_hosts
+    from dynfrac.web.guards import LocalHosts
     from dynfrac.web.server import Explorer, make_app
 
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     explorer = Explorer(scene, folder, draw_view, palette_table())
-    app = make_app(explorer, local_hosts("127.0.0.1", port))
+    app = make_app(explorer, LocalHosts("127.0.0.1", port))
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -365,6 +365,39 @@ def test_other_pages(client, scene):
     assert client.ask("GET", "/api/menu", headers=own)[0] == 200
 
 
+def test_pictures_in_other_pages(client, scene):
+    # An <img> is asked for without an Origin.
+    picture = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
+    path = f"/api/scenes/{scene['id']}/exponents?x=0&y=0"
+    client.refuse(403, "GET", path, headers=picture)
+    client.refuse(403, "GET", "/api/menu", headers={**picture, "Sec-Fetch-Site": "same-site"})
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    client.refuse(403, "GET", path, headers=link)
+    assert client.ask("GET", "/", headers=link)[0] == 200
+    own = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}
+    assert client.ask("GET", "/api/menu", headers=own)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "named", "others"),
+    [
+        ("127.0.0.1", ["127.0.0.1:81", "LocalHost:81", "[::1]:81"], ["10.0.0.7:81", "box:81"]),
+        ("::1", ["[::1]:81", "localhost:81"], ["[fe80::1]:81", "::1:81"]),
+        ("0.0.0.0", ["0.0.0.0:81", "10.0.0.7:81", "box:81", "box.local:81"], ["evil.example:81"]),
+        ("::", ["[::]:81", "[fe80::1]:81", "box.lan:81"], ["evil.example:81", "[::1]:80", "[::1"]),
+        ("Box.LAN", ["box.lan:81", "box:81"], ["box.lan", "box.lan.evil.example:81"]),
+    ],
+)
+def test_names_of_a_server(host, named, others, monkeypatch):
+    pytest.importorskip("starlette")
+    from dynfrac.web.guards import LocalHosts
+
+    monkeypatch.setattr("socket.gethostname", lambda: "Box.lan")
+    hosts = LocalHosts(host, 81)
+    assert [name for name in (*named, *others) if name in hosts] == named
+    assert "localhost" in LocalHosts(host, 80) and "localhost" not in hosts
+
+
 def test_bodies_that_are_no_json_or_too_long(client, scene):
     path = f"/api/scenes/{scene['id']}/tiles"
     client.refuse(415, "POST", path, b"{}", {"Content-Type": "text/plain"})
