@@ -162,6 +162,46 @@ def test_a_rectangle_has_a_dimension(page):
     assert "interval" in page.inner_text("#region-result")
 
 
+@pytest.fixture
+def endless(monkeypatch):
+    """Let rectangles be measured until they are given up; return how many were begun and ended."""
+    counts = {"begun": 0, "ended": 0}
+
+    def measure(*arguments, on_progress, **options):
+        counts["begun"] += 1
+        try:
+            for _ in range(600):
+                on_progress(1)
+                time.sleep(0.1)
+        finally:
+            counts["ended"] += 1
+        raise ValueError("it was not given up")
+
+    monkeypatch.setattr("dynfrac.web.regions.report_dimension", measure)
+    return counts
+
+
+def test_a_rectangle_is_given_up_with_its_page(page, client, endless):
+    page.click("#measure-view")
+    page.wait_for_selector("#region-cancel", state="visible", timeout=SECONDS)
+    until(page, lambda: endless["begun"])
+    page.reload()
+    until(page, lambda: endless["ended"])
+    assert [*client.explorer.desk._regions.values()][-1].state == "cancelled"
+
+
+def test_a_rectangle_that_is_just_handed_in_is_of_its_scene(page, client, endless):
+    held = []
+    page.route("**/regions", lambda route: held.append(route))
+    page.click("#measure-view")
+    until(page, lambda: held)
+    page.select_option("#scene-select", label="published-identity")
+    until(page, lambda: "published-identity" in page.title())
+    held[0].continue_()
+    until(page, lambda: endless["ended"])
+    assert page.inner_text("#region-result") == "" and not page.is_visible("#region-cancel")
+
+
 def test_an_address_brings_the_view_back(page, browser, client):
     page.mouse.move(*middle(page))
     page.mouse.wheel(0, -900)

@@ -33,7 +33,8 @@ export const startRegion = (id, region) => getJson(`${sceneUrl(id)}/regions`, po
 export const getRegion = (name) => getJson(`/api/regions/${encodeURIComponent(name)}`);
 
 export async function cancelRegion(name) {
-  await ask(`/api/regions/${encodeURIComponent(name)}`, { method: "DELETE" });
+  // Kept alive, because a page that is left sends it too.
+  await ask(`/api/regions/${encodeURIComponent(name)}`, { method: "DELETE", keepalive: true });
 }
 
 /**

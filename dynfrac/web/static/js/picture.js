@@ -37,6 +37,8 @@ export class Picture {
   #sample = null;
   #limitMessage = "";
   #frame = 0;
+  /** Whether the view has changed since tiles were asked for. */
+  #moved = false;
   #recolourTimer = 0;
   #recolouredAt = -Infinity;
   #refineSoon = debounced(() => this.refine(), REST_MS);
@@ -110,6 +112,7 @@ export class Picture {
   /** Ask for what the view lacks. */
   refine() {
     if (!this.scene) return;
+    this.#moved = false;
     const job = { scope: this.#scope, scene: this.scene, field: this.field.name };
     const missing = missingTiles(this.#store, job.scope, job.scene, this.view);
     if (missing.length && !this.refiner.busy) setStatus("refining", "refining");
@@ -127,6 +130,7 @@ export class Picture {
   #changed() {
     if (!this.scene) return;
     markStale();
+    this.#moved = true;
     this.redraw();
     this.#recolourSoon();
     this.#refineSoon();
@@ -191,6 +195,7 @@ export class Picture {
   }
 
   #done() {
+    if (this.#moved) return; // what is complete is the view before
     const ends = this.view.atLimit;
     setStatus(ends ? "limit" : "complete", ends ? `complete; ${this.scene.dtype} ends here` : "complete", 1);
     hideError(ABOUT);

@@ -21,11 +21,16 @@ export class RegionPanel {
       if (this.#last) this.measure(...this.#last);
     });
     el("region-cancel").addEventListener("click", () => this.cancel());
+    // Nobody would read the result, and the next rectangle would wait for it.
+    addEventListener("pagehide", () => {
+      if (this.#name !== null) cancelRegion(this.#name).catch(() => {});
+    });
   }
 
   /** Forget the rectangle, as a new scene does. */
   clear() {
     this.cancel();
+    this.#turn++; // a rectangle that is just being handed in is of the scene before
     this.#last = null;
     el("region-start").disabled = true;
     el("region-where").textContent = "";
