@@ -117,12 +117,23 @@ def command(
         click.echo(f"exploring {start.title} at {address} (Ctrl-C ends)")
     server = uvicorn.Server(config)
     # Beside the main thread, because a server there takes Ctrl-C for itself and ends as if killed.
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server")
+    ended = threading.Event()
+
+    def serve() -> None:
+        try:
+            server.run(sockets=[listener])
+        finally:
+            ended.set()
+
+    thread = threading.Thread(target=serve, name="server")
     thread.start()
     try:
         if show:
             webbrowser.open(address)  # not before there is a server: some browsers are waited for
-        thread.join()
+        # Not joined: Python 3.11 takes a thread whose join was interrupted for one that has ended.
+        # And now and then awake, or Windows would not notice the interrupt.
+        while not ended.wait(0.5):
+            pass
     except KeyboardInterrupt:
         server.should_exit = True
         thread.join()

@@ -62,6 +62,38 @@ def test_it_serves_and_ends_with_ctrl_c(start, tmp_path):
     assert not (tmp_path / "tiles").exists()
 
 
+SLOW = """
+import time
+from dynfrac.systems.abstract import AbstractMap
+
+class Slow(AbstractMap):
+    rule = "bounded:2"
+    defaults = {"a": 0.0, "b": 0.0}
+
+    def init(self, hparams):
+        return hparams["a"]
+
+    def step(self, state, hparams, t):
+        time.sleep(1)
+        return state * hparams["b"]
+
+    def observe(self, state, hparams):
+        return state
+"""
+
+
+def test_ctrl_c_while_it_compiles(start, tmp_path, monkeypatch):
+    (tmp_path / "slow_map.py").write_text(SLOW)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    process, _ = start("--map", "slow_map:Slow", "--x", "a=0:1", "--y", "b=0:1", "--steps", "9")
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0 and "tiles are kept in" in out
+    assert err == ""
+
+
 def test_it_starts_in_the_window_of_a_sweep(start, tmp_path):
     axes = Axis("c_re", -2, 0.5, 8), Axis("c_im", -1, 1, 8)
     identity = {"map": "quadratic", "arguments": {}}
