@@ -23,7 +23,7 @@ from dynfrac.sweeps.arrays import all_fields
 from dynfrac.sweeps.filling import Block, tile_columns
 from dynfrac.sweeps.locks import write_lock
 from dynfrac.sweeps.plans import SweepPlan
-from dynfrac.sweeps.specifications import refuse_another
+from dynfrac.sweeps.specifications import mismatches
 from dynfrac.sweeps.stores import Store, open_store
 from dynfrac.sweeps.tiles import Tile
 from dynfrac.systems.numerics import hparam_dtype
@@ -207,7 +207,12 @@ class Pyramid:
                 if not path.exists():  # or else another explorer was quicker
                     raise
         store = open_store(path)
-        refuse_another(store, plan.spec)
+        found = mismatches(store, plan.spec)
+        if found:
+            raise ValueError(
+                f"{path} holds another sweep: {found}; start the explorer with another --out, or "
+                f"remove {self.folder}"
+            )
         return OpenBlock(plan, store, tuple(axis.points() for axis in reversed(axes)))
 
     def _known(self, key: BlockKey, block: OpenBlock, cells: Tile) -> tuple[Block, np.ndarray]:

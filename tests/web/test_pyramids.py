@@ -7,6 +7,7 @@ import pytest
 
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.evaluator import evaluate
+from dynfrac.sweeps import specifications
 from dynfrac.sweeps.plans import SweepPlan
 from dynfrac.sweeps.results import open_sweep
 from dynfrac.sweeps.runs import sweep
@@ -117,8 +118,16 @@ def test_another_sweep_in_the_place_of_a_block_is_refused(tmp_path):
     pyramid = Pyramid(quadratic_scene(), tmp_path)
     axes = pyramid.levels.block_axes((0, 0, 0))
     sweep(Quadratic(), axes, out=pyramid.path((0, 0, 0)), **{**SETTINGS, "n_steps": 61})
-    with pytest.raises(ValueError, match="n_steps is 61 there and 60 here"):
+    with pytest.raises(ValueError, match="n_steps is 61 there and 60 here.* with another --out"):
         pyramid.compute((0, 0, 0), lambda steps: None)
+
+
+def test_tiles_of_another_version_of_jax_are_refused(tmp_path, monkeypatch):
+    fill(Pyramid(quadratic_scene(), tmp_path), 0)
+    now = specifications.versions
+    monkeypatch.setattr(specifications, "versions", lambda names: {**now(names), "jax": "99.0"})
+    with pytest.raises(ValueError, match="version of jax .* with another --out"):
+        Pyramid(quadratic_scene(), tmp_path).read((0, 0, 0), "measure")
 
 
 def test_a_view_over_several_blocks_is_gathered(tmp_path):
