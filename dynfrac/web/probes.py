@@ -78,12 +78,13 @@ def run_point(scene: Scene, point: Mapping[str, float], beat: Heartbeat) -> dict
         )
     steps = np.unique(np.linspace(0, len(losses) - 1, min(len(losses), MOST_LOSSES)).astype(int))
     x, y = (point[axis.name] for axis in scene.axes)
+    first = int(outcome["t_escape"][0])  # of the recorded losses; the curve has those of all steps
     return {
         "x": x,
         "y": y,
         "status": Status(int(outcome["status"][0])).name.lower().replace("_", " "),
         "measure": float(outcome["measure"][0]),
-        "t_escape": int(outcome["t_escape"][0]),
+        "t_escape": -1 if first < 0 else (first + 1) * job.every - 1,
         "final_loss": batched,
         "recorded": {name: float(outcome[name][0]) for name in job.record},
         "steps": steps,

@@ -3,6 +3,7 @@
 import pytest
 
 from dynfrac.web.commands import exponents_command, sweep_command
+from dynfrac.web.probes import run_point
 from dynfrac.web.problems import Problem
 from dynfrac.web.scenes import SceneBook, make_scene
 from tests.web.servers import quadratic_scene
@@ -47,3 +48,14 @@ def test_a_command_names_a_fixed_hyperparameter_once():
     scene = quadratic_scene(hparams={"z_re": 0.1})
     command = exponents_command(scene, {"c_re": -0.5, "c_im": 0.1}, steps=50, warmup=5, exponents=2)
     assert command.count("--set z_re=0.1") == 1
+
+
+def test_the_first_loss_over_the_limit_is_told_by_its_step():
+    point = {"c_re": 0.3, "c_im": 0.0}
+    found = run_point(quadratic_scene(), point, lambda: None)
+    assert found["losses"][found["t_escape"]] > 2 >= found["losses"][found["t_escape"] - 1]
+    # Of every fifth loss the third is the first over the limit: that of step 14.
+    assert (
+        found["t_escape"],
+        run_point(quadratic_scene(every=5), point, lambda: None)["t_escape"],
+    ) == (12, 14)
