@@ -123,14 +123,14 @@ def test_the_threshold_at_the_minimum_does_not_know_of_the_skip(skip):
     for factor, largest in ((0.9, 0.0), (1.1, LN(1.2))):
         lr = factor * 2 / (2 * DEPTH)
         spectrum = lyapunov_spectrum(
-            chain(skip, start=start), {"lr": lr}, n_steps=400, n_warmup=50
+            chain(skip, start=start), {"lr": lr}, n_steps=400, n_warmup=200, n_exponents=1
         ).exponents
         assert spectrum[0] == pytest.approx(largest, abs=1e-9)
 
 
 def test_the_built_in_twins_differ_in_nothing_but_the_dial():
     residual, plain = (
-        make_architecture(name, width=0.25, image_size=7, n_data=4)
+        make_architecture(name, width=1 / 16, image_size=5, n_data=1)
         for name in ("resnet8", "plain8")
     )
     assert (residual.defaults["skip"], plain.defaults["skip"]) == (1.0, 0.0)
