@@ -245,7 +245,6 @@ class Axis:
         low, high = math.log10(self.low), math.log10(self.high)
         return (math.log10(value) - low) / (high - low)
 
-
     def resolved_in(self, kind: np.dtype) -> bool:
         """Tell whether all neighbouring points are about as far apart in a type as they should be.
 

@@ -5,10 +5,12 @@ Only names of tiles pass through the queue, so that its memory is bounded whatev
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import final
 
 from dynfrac.web.levels import TileKey
@@ -16,6 +18,9 @@ from dynfrac.web.problems import Problem, sentence_of
 from dynfrac.web.pyramids import Pyramid
 
 MOST_ORDERS = 64
+
+GRACE = 0.5
+"""Seconds for which a tile under way waits for another view that wants it."""
 
 
 class Withdrawn(Exception):
@@ -45,10 +50,15 @@ class Order:
         self.pyramid = pyramid
         self.tiles = deque(tiles)
         self.tell = tell
-        self.withdrawn = False
+        self.withdrawn_at = math.inf
         self.total = sum(self._runs(key) for key in self.tiles)
         self.settled = 0.0
         self.began: float | None = None
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self.withdrawn_at < math.inf
 
     @property
     def seconds_left(self) -> float | None:
@@ -62,14 +72,20 @@ class Order:
         _, (x, y) = self.pyramid.levels.place(key)
         return (x.stop - x.start) * (y.stop - y.start)
 
-    def serve(self, key: TileKey) -> None:
-        """Compute a tile unless it is there, and tell."""
+    def serve(self, key: TileKey, given_up: Callable[[], bool]) -> None:
+        """Compute a tile unless it is there, and tell.
+
+        Raises
+        ------
+        Withdrawn
+            As soon as `given_up` says so.
+        """
         if self.began is None:
             self.began = time.monotonic()
         before, n_steps = self.settled, self.pyramid.scene.plan.job.n_steps
 
         def report(steps: int) -> None:
-            if self.withdrawn:
+            if given_up():
                 raise Withdrawn
             self.settled += steps / n_steps
             self.tell(None)
@@ -88,7 +104,6 @@ class TileQueue:
         self._orders: list[Order] = []
         self._changed = threading.Condition()
         self._closed = False
-        self._served: Order | None = None
         self._thread = threading.Thread(target=self._work, name="tiles", daemon=True)
         self._thread.start()
 
@@ -109,8 +124,8 @@ class TileQueue:
             self._changed.notify()
 
     def withdraw(self, order: Order) -> None:
-        """Give an order up; the tile under way is given up, too."""
-        order.withdrawn = True
+        """Give an order up, and the tile under way unless another order wants it."""
+        order.withdrawn_at = time.monotonic()
         with self._changed:
             if order in self._orders:
                 self._orders.remove(order)
@@ -119,11 +134,20 @@ class TileQueue:
         """Give everything up and wait until the thread has ended."""
         with self._changed:
             self._closed = True
-            for order in (*self._orders, self._served):
-                if order is not None:
-                    order.withdrawn = True
             self._changed.notify()
         self._thread.join()
+
+    def _given_up(self, order: Order, key: TileKey) -> bool:
+        """Whether the tile that is computed for an order is wanted by nobody."""
+        if self._closed:
+            return True
+        # A view that is moved a little comes back for the same tile after a moment.
+        if time.monotonic() < order.withdrawn_at + GRACE:
+            return False
+        with self._changed:
+            return not any(
+                other.pyramid is order.pyramid and key in other.tiles for other in self._orders
+            )
 
     def _next(self) -> tuple[Order, TileKey] | None:
         """Wait for something to do; None when closed."""
@@ -136,7 +160,6 @@ class TileQueue:
                     key = latest.tiles.popleft()
                     if not latest.tiles:
                         self._orders.pop()
-                    self._served = latest
                     return latest, key
                 self._changed.wait()
 
@@ -144,7 +167,7 @@ class TileQueue:
         while (found := self._next()) is not None:
             order, key = found
             try:
-                order.serve(key)
+                order.serve(key, partial(self._given_up, order, key))
             except Withdrawn:
                 continue
             except Exception as error:  # whatever a user's map raises is told, and ends the view

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from dynfrac.web import queues
 from dynfrac.web.levels import Levels
 from dynfrac.web.problems import Problem
 from dynfrac.web.queues import MOST_ORDERS, Order, TileQueue
@@ -75,7 +76,8 @@ def test_the_view_asked_for_last_is_served_first(queue):
     assert pyramid.computed == order
 
 
-def test_what_is_withdrawn_is_not_computed(queue):
+def test_what_is_withdrawn_is_not_computed(queue, monkeypatch):
+    monkeypatch.setattr(queues, "GRACE", 0.0)
     pyramid, ear, other = Slow(), Ear(), Ear()
     first = Order(pyramid, [(0, 0, 0), (1, 0, 0)], ear)
     queue.put(first)
@@ -85,6 +87,31 @@ def test_what_is_withdrawn_is_not_computed(queue):
     pyramid.go.set()
     other.wait()
     assert pyramid.computed == [(2, 0, 0)] and ear.heard == []
+
+
+def test_a_tile_under_way_is_kept_for_the_next_view_that_wants_it(queue, monkeypatch):
+    monkeypatch.setattr(queues, "GRACE", 0.0)
+    pyramid, ear, other = Slow(), Ear(), Ear(2)
+    first = Order(pyramid, [(0, 0, 0), (1, 0, 0)], ear)
+    queue.put(first)
+    assert pyramid.begun.wait(10)
+    queue.withdraw(first)
+    queue.put(Order(pyramid, [(2, 0, 0), (0, 0, 0)], other))
+    pyramid.go.set()
+    assert other.wait() == [(2, 0, 0), (0, 0, 0)]
+    assert pyramid.computed == [(0, 0, 0), (2, 0, 0)]
+
+
+def test_a_view_that_is_moved_has_a_moment_to_come_back(queue):
+    pyramid, ear, other = Slow(), Ear(), Ear()
+    first = Order(pyramid, [(0, 0, 0)], ear)
+    queue.put(first)
+    assert pyramid.begun.wait(10)
+    queue.withdraw(first)
+    pyramid.go.set()
+    queue.put(Order(pyramid, [(2, 0, 0)], other))
+    other.wait()
+    assert pyramid.computed == [(0, 0, 0), (2, 0, 0)]
 
 
 def test_a_tile_that_two_views_want_is_computed_once(queue):
