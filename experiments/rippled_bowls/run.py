@@ -136,7 +136,7 @@ def draw(results, path):
         middle.semilogx(
             [row["lam"] for row in rows], [row["dimension"] for row in rows], "o-", ms=4, label=eps
         )
-    middle.set(xlabel="wavelength lam", ylabel="box dimension on the axis", ylim=(0.5, 1.1))
+    middle.set(xlabel="wavelength lam", ylabel="box dimension on the axis", ylim=(0.5, 1.3))
     middle.set_title("height and wavelength", loc="left", fontsize=10)
     middle.legend(title="eps", fontsize=8, title_fontsize=8, frameon=False, ncols=2)
     for lam in sorted({row["lam"] for row in results["convexity"]}):
@@ -148,7 +148,7 @@ def draw(results, path):
     words = {"ha": "right", "va": "top", "rotation": 90, "fontsize": 8}
     place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
     right.annotate("convex below", (1, 1), (-4, 0), **place, **words)
-    right.set(xlabel="ripple, as a multiple of where convexity ends", ylabel="label changes")
+    right.set(xlabel="ripple, convexity ends at 1", ylabel="label changes")
     right.set_title("loss of convexity", loc="left", fontsize=10)
     right.legend(title="lam", fontsize=8, title_fontsize=8, frameon=False, loc="lower right")
     left.legend(fontsize=8, frameon=False)
