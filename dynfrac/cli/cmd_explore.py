@@ -17,7 +17,7 @@ from dynfrac.cli.cmd_show import FIELDS
 from dynfrac.cli.output import check_output, print_json
 from dynfrac.cli.tasks import read_task, window_options
 from dynfrac.orbits.axes import Axis
-from dynfrac.orbits.rules import make_rule
+from dynfrac.orbits.records import Ends
 from dynfrac.plots.palettes import palette_table
 from dynfrac.sweeps.recomputation import remake
 from dynfrac.sweeps.stores import open_store
@@ -147,18 +147,15 @@ def draw_view(
     *,
     field: str,
     palette: str,
-    rule: str,
+    ends: Ends,
     title: str,
     caption: str,
 ) -> bytes:
     """Draw a view as `dynfrac show` draws a sweep, and return the PNG."""
     draw, names = FIELDS[field]
-    words: dict[str, Any] = {}
-    if field == "measure":
-        words["ends"] = make_rule(rule).ends
-    if field in ("measure", "status"):
-        words["palette"] = palette
-    ax = draw(*(arrays[name] for name in names), axes, title=title, caption=caption, **words)
+    words = {"ends": ends} if field == "measure" else {}
+    frame = {"title": title, "caption": caption, "palette": palette}
+    ax = draw(*(arrays[name] for name in names), axes, **frame, **words)
     content = io.BytesIO()
     ax.get_figure(root=True).savefig(content, format="png", dpi=200)
     return content.getvalue()
@@ -174,10 +171,9 @@ def _start(store: Path | None, what: dict[str, Any]) -> Scene:
                 f"{store} says what is run, so leave out --{next(iter(given)).replace('_', '-')}"
             )
         made = remake(open_store(store))
-        settings = {
-            name: made[name]
-            for name in ("n_steps", "hparams", "rule", "every", "record", "dtype", "identity")
-        }
+        # How a picture was cut and filled is its own affair, what its runs are is not.
+        own = ("map_", "axes", "tile", "adaptive")
+        settings = {name: value for name, value in made.items() if name not in own}
         return make_scene(made["map_"], made["axes"], settings, title=store.stem, query=query)
     if not any(given.get(name) for name in ("preset", "arch", "map_name")):
         if given:

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from dynfrac.cli.output import check_output, jsonable
+from dynfrac.cli.output import check_output
+from dynfrac.systems.plain_values import jsonable
 
 FIGURES = (".png", ".pdf", ".svg")
 """What figures are written as."""

@@ -31,6 +31,11 @@ class Status(IntEnum):
     NOT_FINITE = 4
     """A loss overflowed or became not-a-number; `t_escape` is the first loss over the limit."""
 
+    @property
+    def words(self) -> str:
+        """The name as it is read: ``"not finite"``."""
+        return self.name.lower().replace("_", " ")
+
 
 @dataclasses.dataclass(frozen=True)
 class Outcomes:

@@ -147,10 +147,7 @@ def palette_table() -> dict[str, dict[str, Any]]:
             "signed": _digits(palette.signed),
             "sequential": _digits(matplotlib.colormaps[palette.sequential]),
             "diverging": _digits(matplotlib.colormaps[palette.diverging]),
-            "classes": {
-                status.name.lower().replace("_", " "): colour
-                for status, colour in palette.classes.items()
-            },
+            "classes": {status.words: colour for status, colour in palette.classes.items()},
         }
         for palette in PALETTES.values()
     }

@@ -45,6 +45,8 @@ class SweepPlan:
         What all tiles have in common.
     refinement : Refinement or None
         Of an adaptive sweep.
+    runs_per_tile : int
+        At most so many cells form a tile.
     """
 
     axes: tuple[Axis, ...]
@@ -52,6 +54,7 @@ class SweepPlan:
     spec: dict[str, Any]
     job: TileJob
     refinement: Refinement | None
+    runs_per_tile: int
 
     @property
     def hash(self) -> str:
@@ -66,8 +69,8 @@ class SweepPlan:
         axes : sequence of Axis
             Of the same names, with numbers of points.
         """
-        job, shape = self.job, _shape(axes)
-        edges = tile_shape(shape, tile_runs(job.map_, job.lanes, job.n_steps))
+        shape = _shape(axes)
+        edges = tile_shape(shape, self.runs_per_tile)
         named = dict(zip(AXIS_KEYS, map(dataclasses.asdict, axes), strict=False))
         spec = {**self.spec, "axes": canonical(named), "tile": canonical(edges)}
         return dataclasses.replace(self, axes=tuple(axes), shape=shape, spec=spec)
@@ -148,7 +151,8 @@ def plan_sweep(
         own_lengths=own_lengths,
         fixed=fixed,
     )
-    return SweepPlan(axes, _shape(axes), spec, job, refinement)
+    runs_per_tile = tile or tile_runs(map_, job.lanes, n_steps)
+    return SweepPlan(axes, _shape(axes), spec, job, refinement, runs_per_tile)
 
 
 def _shape(axes: Sequence[Axis]) -> tuple[int, ...]:

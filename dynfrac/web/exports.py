@@ -14,6 +14,7 @@ from typing import Any, Protocol, final
 import numpy as np
 
 from dynfrac.orbits.axes import Axis
+from dynfrac.orbits.records import Ends
 from dynfrac.sweeps.specifications import attributes_of
 from dynfrac.sweeps.stores import create_store
 from dynfrac.sweeps.tiles import cut
@@ -43,7 +44,7 @@ class Draw(Protocol):
         *,
         field: str,
         palette: str,
-        rule: str,
+        ends: Ends,
         title: str,
         caption: str,
     ) -> bytes:
@@ -123,7 +124,7 @@ def export(
             view.axes,
             field=field,
             palette=palette,
-            rule=pyramid.scene.plan.job.rule.name,
+            ends=pyramid.scene.plan.job.rule.ends,
             title=pyramid.scene.title,
             caption=conditions(pyramid),
         )

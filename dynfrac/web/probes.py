@@ -82,7 +82,7 @@ def run_point(scene: Scene, point: Mapping[str, float], beat: Heartbeat) -> dict
     return {
         "x": x,
         "y": y,
-        "status": Status(int(outcome["status"][0])).name.lower().replace("_", " "),
+        "status": Status(int(outcome["status"][0])).words,
         "measure": float(outcome["measure"][0]),
         "t_escape": -1 if first < 0 else (first + 1) * job.every - 1,
         "final_loss": batched,
@@ -114,7 +114,7 @@ def measure_exponents(scene: Scene, point: Mapping[str, float], beat: Heartbeat)
         "stderr": [float(value) for value in found.stderr],
         "unit": "nats per step",
         "n_steps": int(found.n_steps),
-        "status": found.status.name.lower().replace("_", " "),
+        "status": found.status.words,
         "flags": list(found.flags),
         "command": exponents_command(scene, point, steps=steps, warmup=warmup, exponents=count),
     }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any, final
+
+from dynfrac.systems.plain_values import jsonable
 
 
 @final
@@ -47,19 +48,7 @@ def sentence_of(error: BaseException) -> str:
 
 def encode(obj: Any) -> bytes:
     """Return JSON in which numbers that are not finite are null."""
-    return json.dumps(_plain(obj), allow_nan=False, separators=(",", ":")).encode()
-
-
-def _plain(obj: Any) -> Any:
-    if isinstance(obj, float):
-        return float(obj) if math.isfinite(obj) else None
-    if isinstance(obj, Mapping):
-        return {str(key): _plain(value) for key, value in obj.items()}
-    if isinstance(obj, list | tuple):
-        return [_plain(item) for item in obj]
-    if hasattr(obj, "tolist"):
-        return _plain(obj.tolist())
-    return obj
+    return json.dumps(jsonable(obj), allow_nan=False, separators=(",", ":")).encode()
 
 
 def decode(body: bytes) -> Mapping[str, Any]:

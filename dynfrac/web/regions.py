@@ -9,13 +9,14 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, final
 
+from dynfrac.boundaries.budgets import LEAST_BUDGET
 from dynfrac.orbits.axes import Axis
 from dynfrac.studies.dimension_reports import DimensionReport, report_dimension
 from dynfrac.web.commands import dimension_command
 from dynfrac.web.problems import Problem, sentence_of
 from dynfrac.web.scenes import Scene
 
-LEAST_BUDGET, MOST_BUDGET = 500, 200_000
+MOST_BUDGET = 200_000
 MOST_WAITING = 8
 _KEPT = 64
 

@@ -40,8 +40,6 @@ STEPS = 100
 _AXES = (Axis("lr", 1e-3, 1e3), Axis("weight_offset", 1e-4, 1.0))
 """Axes of an architecture that is chosen on the page: those of the question that is asked most."""
 
-_BOTH_RATES = (Axis("lr_in", 1e-3, 1e6), Axis("lr_out", 1e-3, 1e6))
-
 _PARAMETERS = ("x", "y", "steps")
 _KEPT = 8
 
@@ -216,7 +214,7 @@ class SceneBook:
                     "layers; start dynfrac explore --arch with it"
                 )
             map_, title = make_architecture(name), name
-            own = _BOTH_RATES if name == "mlp" else _AXES
+            own = PRESETS["published-tanh"].axes if name == "mlp" else _AXES
             settings = {
                 "n_steps": steps or STEPS,
                 "identity": {"architecture": name, "arguments": {}},

@@ -57,7 +57,8 @@ async def stream_tiles(
     resolved = await asyncio.to_thread(lambda: [key for key in keys if pyramid.resolved(key)])
     if len(resolved) < len(keys):
         kind = pyramid.scene.plan.spec["dtype"]
-        beyond = [key for key in keys if key not in set(resolved)]
+        there = set(resolved)
+        beyond = [key for key in keys if key not in there]
         message = f"{kind} does not tell neighbouring points apart any deeper here"
         yield _frame({"type": "limit", "message": message, "tiles": beyond})
     try:

@@ -11,7 +11,6 @@ from dynfrac.analysis import diagrams
 from dynfrac.analysis.cascades import find_period
 from dynfrac.analysis.diagrams import orbit_diagram
 from dynfrac.analysis.lyapunov import lyapunov_spectrum
-from dynfrac.cli.output import jsonable
 from dynfrac.orbits import tails
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.iteration import iterate
@@ -21,6 +20,7 @@ from dynfrac.systems.chaotic_maps import Henon
 from dynfrac.systems.datasets import TrainingData
 from dynfrac.systems.descents import CubicDescent, QuadraticDescent
 from dynfrac.systems.interval_maps import Logistic
+from dynfrac.systems.plain_values import jsonable
 from dynfrac.systems.recipes import training_map
 
 ARRAYS = ("observed", "exponents", "stderr", "periods", "status")

@@ -13,7 +13,6 @@ from flax import struct
 
 from dynfrac.analysis import lyapunov
 from dynfrac.analysis.lyapunov import lyapunov_spectrum, max_lyapunov
-from dynfrac.cli.output import jsonable
 from dynfrac.orbits.outcomes import Status
 from dynfrac.orbits.tangents import SEGMENT
 from dynfrac.systems.abstract import AbstractMap
@@ -22,6 +21,7 @@ from dynfrac.systems.chaotic_maps import Henon
 from dynfrac.systems.complex_maps import Quadratic
 from dynfrac.systems.descents import CubicDescent, QuadraticDescent, RippleDescent
 from dynfrac.systems.interval_maps import Logistic, SkewTent
+from dynfrac.systems.plain_values import jsonable
 
 TRACES = []
 

@@ -1,13 +1,11 @@
 """The study of skip connections reads its outcome off the table that its page fixed beforehand."""
 
-import importlib.util
 import json
 import math
 import os
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,21 +14,14 @@ import pytest
 from dynfrac.boundaries.windows import make_window_rule
 from dynfrac.orbits.rules import make_rule
 from dynfrac.studies.paired_statistics import describe_differences, equivalence
+from tests.experiments.scripts import EXPERIMENTS, load
 
-FOLDER = Path(__file__).parents[2] / "experiments" / "skip_vs_plain"
+FOLDER = EXPERIMENTS / "skip_vs_plain"
 CONFIGS = sorted(FOLDER.glob("*.toml"))
 SPREAD = np.tile([-1.0, 1.0], 12)
 
 
-def load():
-    """Return the script as a module, although it is in no package."""
-    specification = importlib.util.spec_from_file_location("skip_vs_plain", FOLDER / "run.py")
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-STUDY = load()
+STUDY = load("skip_vs_plain")
 CONFIG = tomllib.loads((FOLDER / "cpu.toml").read_text("utf-8"))
 
 

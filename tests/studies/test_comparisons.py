@@ -17,7 +17,6 @@ from dynfrac.analysis.estimates import Estimate
 from dynfrac.analysis.html_tables import write_value
 from dynfrac.boundaries.dimensions import boundary_dimension
 from dynfrac.boundaries.windows import make_window_rule
-from dynfrac.cli.output import jsonable
 from dynfrac.orbits.axes import Axis
 from dynfrac.orbits.evaluator import evaluate
 from dynfrac.studies import reading_journals, window_dimensions
@@ -28,6 +27,7 @@ from dynfrac.studies.label_checks import checked_runs
 from dynfrac.studies.readings import _point_seed
 from dynfrac.systems.abstract import AbstractMap
 from dynfrac.systems.catalogue import make_architecture, make_map
+from dynfrac.systems.plain_values import jsonable
 
 RABBIT, CIRCLE = (-0.12256, 0.74486), (0.0, 0.0)
 SEARCH = (Axis("z_re", -2.0, 2.0), Axis("z_im", -2.0, 2.0))
