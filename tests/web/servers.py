@@ -17,10 +17,10 @@ from dynfrac.plots.palettes import palette_table
 from dynfrac.systems.complex_maps import Quadratic
 from dynfrac.web.scenes import make_scene
 
-AXES = Axis("c_re", -2.0, 0.5), Axis("c_im", -1.2, 1.2)
+AXES = Axis("c_re", -2.0, 0.5), Axis("c_im", -1.2, 1.0)  # no mirror image of itself
 SETTINGS = {
     "n_steps": 60,
-    "rule": "bounded:2",
+    "rule": "bounded:1.5",  # not the map's own
     "identity": {"map": "quadratic", "arguments": {}},
 }
 

@@ -77,7 +77,10 @@ def test_deep_tiles_are_right(tmp_path):
     x_axis, y_axis = pyramid.levels.block_axes(block)
     real, imaginary = np.meshgrid(x_axis.points()[x], y_axis.points()[y])
     right = evaluate(
-        Quadratic(), {"c_re": real.ravel(), "c_im": imaginary.ravel()}, n_steps=60, rule="bounded:2"
+        Quadratic(),
+        {"c_re": real.ravel(), "c_im": imaginary.ravel()},
+        n_steps=60,
+        rule=SETTINGS["rule"],
     )
     assert np.array_equal(status.ravel(), right.status)
 

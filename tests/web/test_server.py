@@ -17,7 +17,7 @@ from dynfrac.studies.dimension_reports import report_dimension
 from dynfrac.sweeps.results import open_sweep
 from dynfrac.sweeps.verification import verify_store
 from dynfrac.systems.complex_maps import Quadratic
-from tests.web.servers import AXES, quadratic_scene, serving, tiles_of
+from tests.web.servers import AXES, SETTINGS, quadratic_scene, serving, tiles_of
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,10 @@ def test_tiles_are_the_outcomes_of_the_evaluator(client, scene):
     status = np.frombuffer(frame["payload"][4 * n :], np.uint8)
     real, imaginary = np.meshgrid(*(axis.points(33) for axis in AXES))
     right = evaluate(
-        Quadratic(), {"c_re": real.ravel(), "c_im": imaginary.ravel()}, n_steps=60, rule="bounded:2"
+        Quadratic(),
+        {"c_re": real.ravel(), "c_im": imaginary.ravel()},
+        n_steps=60,
+        rule=SETTINGS["rule"],
     )
     assert np.array_equal(status, right.status)
     assert np.array_equal(values, np.where(right.t_escape < 0, np.nan, right.t_escape), True)
@@ -153,7 +156,7 @@ def test_the_dimension_in_a_rectangle(client, scene):
         type(axis)(axis.name, *ends, scale="linear")
         for axis, ends in zip(AXES, (x, y), strict=True)
     ]
-    right = report_dimension(Quadratic(), axes, budget=3000, n_steps=60, rule="bounded:2")
+    right = report_dimension(Quadratic(), axes, budget=3000, n_steps=60, rule=SETTINGS["rule"])
     estimate = found["estimate"]
     assert estimate["value"] == right.headline.value and estimate["stderr"] == right.headline.stderr
     assert "--budget 3000" in found["command"]
@@ -184,6 +187,8 @@ def test_downloads(client, scene, tmp_path):
     with np.load(io.BytesIO(content)) as arrays:
         assert arrays["status"].shape == (65, 41)
         assert np.array_equal(arrays["c_re"], AXES[0].points(65)[10:51])
+        about = json.loads(str(arrays["conditions"]))
+    assert about["specification"]["n_steps"] == 60 and about["dimensions"] == ["c_im", "c_re"]
     _, _, content = client.ask("GET", f"{path}&format=zarr")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         archive.extractall(tmp_path)
