@@ -17,7 +17,7 @@ from dynfrac.systems.complex_maps import Quadratic
 
 
 @pytest.fixture
-def start():
+def start(ctrl_c):
     """Start the command in a process of its own; return it and the address that it prints."""
     begun = []
 
@@ -113,13 +113,7 @@ def test_it_starts_in_the_window_of_a_sweep(start, tmp_path):
         (("--arch", "mlp", "--x", "seed=0:9", "--y", "lr=1:2"), "counts in whole numbers"),
         (("nothing.zarr",), "nothing.zarr"),
         (("nothing.zarr", "--steps", "9"), "leave out --steps"),
-        (
-            (
-                "--port",
-                "99999",
-            ),
-            "99999",
-        ),
+        (("--port", "99999"), "99999"),
         (("--host", "256.1.1.1"), "cannot be listened on"),
     ],
 )
