@@ -168,13 +168,16 @@ def draw(results, pictures, path):
             (panels[0], steps * 1.04**side, results["steps"].values(), "o-"),
             (panels[1], np.arange(len(named)) + 0.08 * side, named.values(), "o"),
         ):
-            y = np.array([row[key]["value"] for row in rows], float)
-            error = 2 * np.array([row[key]["stderr"] for row in rows], float)
+            y, low, high = (
+                np.array([row[key][part] for row in rows], float)
+                for part in ("value", "ci_low", "ci_high")
+            )
+            error = [y - low, high - y]
             axes.errorbar(x, y, yerr=error, fmt=style, ms=4, lw=1, color=colour, label=label)
     published = results["config"]["published_steps"]
     x, y = [int(n) for n in published], list(published.values())
     panels[0].plot(x, y, "x--", color="0.5", lw=1, label="published, another draw and window")
-    panels[0].set(xscale="log", xlabel="steps", ylabel="dimension, 2 standard errors")
+    panels[0].set(xscale="log", xlabel="steps", ylabel="dimension, 95 % interval")
     panels[0].set_ylim(0.7, 2.2)
     panels[0].set_xticks(x, [str(n) for n in x])
     panels[0].minorticks_off()

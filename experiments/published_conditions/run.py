@@ -107,6 +107,14 @@ def measure(name, config, folder):
     return record, [frame.sweep for frame in found.frames]
 
 
+def intervals(rows, key):
+    """Return values and distances to the ends of their intervals, as matplotlib takes them."""
+    value, low, high = (
+        np.array([row[key][part] for row in rows], float) for part in ("value", "ci_low", "ci_high")
+    )
+    return value, [value - low, high - value]
+
+
 def draw(results, sweeps, path):
     """Draw of every condition the window, the deepest frame, and the dimension along the zoom."""
     n = len(results)
@@ -114,37 +122,29 @@ def draw(results, sweeps, path):
     panels = figure.subplots(3, n, squeeze=False, height_ratios=[1, 1, 1.15])
     colours = find_palette("published").signed
     for column, (name, record) in zip(panels.T, results.items(), strict=True):
-        for axes, frame in zip(column, (sweeps[name][0], sweeps[name][-1]), strict=False):
+        first, last = sweeps[name][0], sweeps[name][-1]
+        for axes, frame in zip(column[:2], (first, last), strict=True):
             picture = equalise(frame.measure)
             axes.imshow(picture, cmap=colours, vmin=-1, vmax=1, origin="lower")
-            axes.set(xticks=[], yticks=[], xlabel=frame.axes[0].name, ylabel=frame.axes[1].name)
-            axes.xaxis.label.set_size(8)
-            axes.yaxis.label.set_size(8)
+            axes.set(xticks=[], yticks=[])
+            axes.set_xlabel(frame.axes[0].name, fontsize=8)
+            axes.set_ylabel(frame.axes[1].name, fontsize=8)
         column[0].set_title(name.removeprefix("published-"), loc="left", fontsize=11)
-        column[1].set_title(f"{decades(sweeps[name][-1].axes):.1g} decades", loc="left", fontsize=9)
+        column[1].set_title(f"{decades(last.axes):.1g} decades", loc="left", fontsize=9)
         below = column[2]
-        x = [row["decades"] for row in record["frames"]]
+        x = np.array([row["decades"] for row in record["frames"]])
         for key, shift, colour, label in (
-            ("box", 0.93, "#0072B2", "box count"),
-            ("pairs", 1.07, "#D55E00", "pairs, no grid"),
+            ("box", 1.07, "#0072B2", "box count"),
+            ("pairs", 0.93, "#D55E00", "pairs, no grid"),
         ):
-            y = [row[key]["value"] for row in record["frames"]]
-            error = [2 * (row[key]["stderr"] or math.nan) for row in record["frames"]]
-            below.errorbar(
-                np.multiply(x, shift),
-                np.array(y, float),
-                yerr=error,
-                fmt="o-",
-                ms=4,
-                lw=1,
-                color=colour,
-                label=label,
-            )
+            y, error = intervals(record["frames"], key)
+            style = {"ms": 4, "lw": 1, "color": colour, "label": label}
+            below.errorbar(x * shift, y, yerr=error, fmt="o-", **style)
         below.axhline(record["published"], color="0.4", lw=1, ls="--", label="published")
         below.set(xscale="log", ylim=(0.7, 2.3), xlabel="width of the frame, decades")
         below.invert_xaxis()
         below.spines[["top", "right"]].set_visible(False)
-    panels[2, 0].set_ylabel("dimension, 2 standard errors")
+    panels[2, 0].set_ylabel("dimension, 95 % interval")
     panels[2, 0].legend(fontsize=8, frameon=False, loc="upper left")
     figure.savefig(path, dpi=130)
 
