@@ -113,7 +113,8 @@ def draw(results, sweeps, path):
         last = sweeps[name][-1]
         losses = np.where(last.labels == 1, np.log10(last.final_loss), np.nan)
         x, y = (np.log10(values) for values in last.points)
-        above.pcolormesh(x, y, losses, cmap="viridis", rasterized=True)
+        image = above.pcolormesh(x, y, losses, cmap="viridis", rasterized=True)
+        figure.colorbar(image, ax=above, location="top", label="log10 of the last loss", aspect=30)
         path_x, path_y = (
             [np.log10(list(record["rates"].values())[i]) for record in records] for i in (0, 1)
         )
@@ -131,6 +132,8 @@ def draw(results, sweeps, path):
             y = [record[key] for record in records]
             below.plot(steps, y, style, color=colour, ms=4, lw=1, label=label)
         below.set(xscale="log", xlabel="steps", ylim=(0, None))
+        below.set_xticks(steps, [str(n) for n in steps])
+        below.minorticks_off()
         below.spines[["top", "right"]].set_visible(False)
     panels[1, 0].set_ylabel("decades from the edge")
     panels[1, 0].legend(fontsize=7, frameon=False)

@@ -172,7 +172,7 @@ def draw(results, pictures, path):
                 np.array([row[key][part] for row in rows], float)
                 for part in ("value", "ci_low", "ci_high")
             )
-            error = [y - low, high - y]
+            error = np.maximum([y - low, high - y], 0)  # slopes may be a shade above 2
             axes.errorbar(x, y, yerr=error, fmt=style, ms=4, lw=1, color=colour, label=label)
     published = results["config"]["published_steps"]
     x, y = [int(n) for n in published], list(published.values())

@@ -112,7 +112,8 @@ def intervals(rows, key):
     value, low, high = (
         np.array([row[key][part] for row in rows], float) for part in ("value", "ci_low", "ci_high")
     )
-    return value, [value - low, high - value]
+    # The plane has two dimensions and intervals end there; a slope may be a shade above.
+    return value, np.maximum([value - low, high - value], 0)
 
 
 def draw(results, sweeps, path):
