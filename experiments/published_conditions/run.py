@@ -101,7 +101,11 @@ def measure(name, config, folder):
     record = {
         "published": config["conditions"][name],
         "frames": rows,
-        "read_as_published": float(np.median([s for row in rows for s in row["published_slopes"]])),
+        # The published reading pools all frames of a zoom: one number for each depth to stop at.
+        "read_as_published": [
+            float(np.median(np.concatenate([row["published_slopes"] for row in rows[: i + 1]])))
+            for i in range(len(rows))
+        ],
         "seconds": round(time.perf_counter() - started),
     }
     return record, [frame.sweep for frame in found.frames]
@@ -151,7 +155,7 @@ def draw(results, sweeps, path):
 
 
 def main(arguments=None):
-    """Measure, print and keep; return whether every frame has a box dimension."""
+    """Measure, print and keep; return the records."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("published_conditions"))
     parser.add_argument("--small", action="store_true", help="a minute or two")
@@ -165,9 +169,10 @@ def main(arguments=None):
     for name in [options.only] if options.only else config["conditions"]:
         results[name], sweeps[name] = measure(name, config, options.out)
         record = results[name]
+        depths = ", ".join(f"{reading:.2f}" for reading in record["read_as_published"])
         print(
-            f"{name}: {record['read_as_published']:.2f} read as published, "
-            f"{record['published']} published, {record['seconds']} s",
+            f"{name}: read as published, stopping at each frame: {depths}; "
+            f"{record['published']} published; {record['seconds']} s",
             flush=True,
         )
     draw(results, sweeps, options.out / "published_conditions.png")
