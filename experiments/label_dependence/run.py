@@ -120,20 +120,20 @@ def flips(picture, reference):
 
 def vary(bench, window):
     """Measure the window for all steps, rules and types."""
-    config, budget = bench.config, bench.config["budget"]
-    results = {"steps": {}, "rules": {}, "dtypes": {}}
-    for steps in config["steps"]:
-        runs = {"n_steps": steps, "rule": "published"}
-        _, results["steps"][steps] = bench.measure(
-            f"steps-{steps}", PUBLISHED.map_, window, budget, **runs
-        )
-    reference = None
-    for part, values in (("rules", config["rules"]), ("dtypes", config["dtypes"])):
-        for value in values:
-            runs = {"n_steps": config["rule_steps"], "rule": "published", part[:-1]: value}
-            name = value.replace(":", "-")
-            picture, record = bench.measure(name, PUBLISHED.map_, window, budget, **runs)
-            reference = reference or picture
+    config = bench.config
+
+    def measure(steps=config["rule_steps"], rule="published", dtype="float64"):
+        # What is asked twice has one name, and its runs are there already.
+        name = f"{rule.replace(':', '-')}-{steps}-{dtype}"
+        runs = {"n_steps": steps, "rule": rule, "dtype": dtype}
+        return bench.measure(name, PUBLISHED.map_, window, config["budget"], **runs)
+
+    results = {"steps": {steps: measure(steps)[1] for steps in config["steps"]}}
+    reference, _ = measure()
+    for part in ("rules", "dtypes"):
+        results[part] = {}
+        for value in config[part]:
+            picture, record = measure(**{part[:-1]: value})
             results[part][value] = record | {"flips": flips(picture, reference)}
     return results
 
@@ -159,7 +159,7 @@ def draw(results, pictures, path):
     above, below = figure.subfigures(2, 1)
     panels = above.subplots(1, 2, sharey=True, width_ratios=[1, 1.3])
     steps = np.array([int(n) for n in results["steps"]])
-    named = results["rules"] | {n: r for n, r in results["dtypes"].items() if n != "float64"}
+    named = results["rules"] | results["dtypes"]
     for key, side, colour, label in (
         ("box", -1, "#0072B2", "box count"),
         ("pairs", 1, "#D55E00", "pairs, no grid"),
