@@ -28,7 +28,6 @@ SMALL = {
     "res": 64,
     "budget": 1000,
     "offset_budget": 2000,
-    "overview": 100,
     "steps": [10, 100],
     "rule_steps": 100,
     "rules": ["published", "bounded:1e8"],
@@ -146,7 +145,7 @@ def offsets(bench):
     for name in config["offsets"]:
         axes = Axis(name, low, high, scale="log10"), Axis("lr", low, high)
         map_ = once if name == "input_offset_once" else PUBLISHED.map_
-        runs = {"n_steps": config["rule_steps"], "rule": "published"}
+        runs = {"n_steps": config["offset_steps"], "rule": "published"}
         pictures[name], results[name] = bench.measure(
             name, map_, axes, config["offset_budget"], **runs
         )
@@ -195,6 +194,7 @@ def draw(results, pictures, path):
         pairs = results["offsets"][name]["pairs"]
         words = "no value" if pairs["value"] is None else f"{pairs['value']:.2f}"
         axes.set_title(f"pairs of the whole window: {words}", loc="left", fontsize=9)
+    figure.get_layout_engine().set(wspace=0.1)
     figure.savefig(path, dpi=140)
 
 

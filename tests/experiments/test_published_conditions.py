@@ -1,10 +1,15 @@
 """The published conditions in their small version, and the published way of reading pictures."""
 
+import math
+import re
+
 import numpy as np
 import pytest
 
 from dynfrac.systems.published import published_map
-from tests.experiments.scripts import load
+from tests.experiments.scripts import EXPERIMENTS, load
+
+PAGE = (EXPERIMENTS / "published_conditions" / "README.md").read_text("utf-8")
 
 
 @pytest.mark.slow
@@ -16,8 +21,16 @@ def test_two_conditions_along_a_zoom(tmp_path):
         assert widths == pytest.approx([9 / 5**i for i in range(3)], rel=0.05)
         shares = [row["boundary"] for row in record["frames"]]
         assert np.all(np.diff(shares) > 0)
-    # What the page says: the whole window reads like a curve, and the zoom of the tanh network does
-    # not, without a grid as well.
+    # The page's table: the whole window, by either method, within two combined errors.
+    for name, record in results.items():
+        row = PAGE[PAGE.index(f"| {name.removeprefix('published-')} |") :].splitlines()[0]
+        stated = re.findall(r"([0-9.]+) \[([0-9.]+), ([0-9.]+)\]", row)
+        for key, (value, low, high) in zip(("box", "pairs"), stated[:2], strict=True):
+            found = record["frames"][0][key]
+            error = math.hypot((float(high) - float(low)) / 4, found["stderr"])
+            assert abs(found["value"] - float(value)) < 2 * error + 0.01, (name, key)
+    # The window reads like a curve, and the zoom of the tanh network does not, without a grid as
+    # well.
     smooth, rough = (results["published-tanh"]["frames"][i] for i in (0, -1))
     assert smooth["box"]["value"] < 1.2 < 1.5 < rough["box"]["value"]
     assert rough["pairs"]["value"] > 1.7
