@@ -13,6 +13,7 @@ release = version = importlib.metadata.version("dynfrac")
 
 extensions = [
     "cell_pages",
+    "outside_pages",
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
