@@ -121,8 +121,11 @@ def sharpness(
         linalg: Any = scipy.sparse.linalg  # it has no types of its own
         operator = linalg.LinearOperator((d, d), product, dtype=point.dtype)
         start = np.random.default_rng(seed).standard_normal(d).astype(point.dtype)
-        if not np.all(np.isfinite(product(start))):
+        image = product(start)
+        if not np.all(np.isfinite(image)):
             return Sharpness(math.nan, n_products, ("the Hessian is not finite there",))
+        if not np.any(image):  # a network of dead rectifiers; ARPACK refuses it
+            return Sharpness(0.0, n_products)
         n_basis = min(d, 20)
         try:
             values = linalg.eigsh(

@@ -75,6 +75,13 @@ def test_a_state_that_is_not_finite_has_no_sharpness(eigenvalues):
     assert math.isnan(result.value) and "not finite" in result.flags[0]
 
 
+def test_a_flat_loss_has_no_curvature():
+    # As that of rectifiers which no example reaches; ARPACK has no answer to it.
+    map_ = QuadraticDescent((0.0,) * 3 * DENSE_DIMENSION)
+    result = sharpness(map_, map_.init(map_.defaults))
+    assert float(result) == 0.0 and not result.flags
+
+
 def test_too_few_products_are_said():
     h = tuple(1 - 1e-9 * np.arange(400.0) ** 2)
     map_ = QuadraticDescent(h)
