@@ -1,17 +1,20 @@
-"""What the documentation tells a reader to type works: its Python runs, its commands exist."""
+"""What the documentation says works: its Python runs, and all that it names exists.
 
+Its commands are run in `test_newcomer.py`.
+"""
+
+import ast
 import re
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import click
 import pytest
 
 from dynfrac.analysis.point_sets import SPECTRA
 from dynfrac.analysis.sets import DIMENSIONS
-from dynfrac.cli.main import COMMANDS, cli, main
+from dynfrac.cli.main import COMMANDS, cli
 from dynfrac.cli.settings import read_settings, settings_for
 from dynfrac.orbits.inspection import metric_names
 from dynfrac.orbits.rules import RULE_FORMS, make_rule
@@ -21,21 +24,15 @@ from dynfrac.systems.chains import PARTS
 from dynfrac.systems.datasets import SOURCES
 from dynfrac.systems.recipes import DRAWN
 from dynfrac.systems.signatures import SWITCHES
-
-ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-
-
-def blocks(page, language):
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
+from tests.pages import PAGES, blocks, mentioned, typed, written
 
 
 def invocations():
-    """Return (page, words) for every `dynfrac ...` line of a console block."""
+    """Return (page, words) for every `dynfrac ...` that is to be typed or that a sentence names."""
     for page in PAGES:
-        for line in "".join(blocks(page, "console")).replace("\\\n", " ").splitlines():
-            if line.startswith("$ dynfrac "):
-                yield page.name, shlex.split(line.removeprefix("$ dynfrac "), comments=True)
+        for line in (*(line for block in typed(page) for line in block), *mentioned(page)):
+            if line.startswith("dynfrac "):
+                yield page.name, shlex.split(line)[1:]
 
 
 @pytest.mark.parametrize(
@@ -72,11 +69,11 @@ def test_commands_and_options_exist(page, words):
     assert given <= known, f"{page}: {given - known}"
 
 
-def written(page):
-    """Return (name, text) for every block of a page that is a file, and says so at its top."""
-    for block in blocks(page, "python"):
-        if match := re.match(r"# (\w+\.py)\n", block):
-            yield match[1], block
+def test_the_script_for_slurm_is_python():
+    (page,) = (page for page in PAGES if page.name == "clusters.md")
+    (text,) = blocks(page, "text")
+    names = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+    assert names == {"SLURMCluster", "cluster", "print"}
 
 
 def test_networks_of_one_s_own_are_short():
@@ -84,31 +81,6 @@ def test_networks_of_one_s_own_are_short():
     files = dict(written(page))
     assert {"nnx_net.py", "linen_net.py", "plain_net.py"} <= set(files)
     assert all(len(text.splitlines()) <= 15 for text in files.values())
-
-
-# Small enough to run, whatever the page's own sizes are; of an option given twice the last counts.
-SMALLER = {"sweep": ["--res", "2", "--quiet"], "lyapunov": ["--steps", "4", "-k", "1", "--quiet"]}
-
-
-def smaller(words):
-    command = words[0]
-    length = ["--epochs", "1"] if "--epochs" in words else ["--steps", "2"]
-    return [*words, *SMALLER.get(command, []), *(length if command == "sweep" else [])]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["bring_your_own_model.md", "data_and_optimizers.md"])
-def test_commands_run_as_written(name, tmp_path, monkeypatch, capsys):
-    (page,) = (page for page in PAGES if page.name == name)
-    for file, text in written(page):
-        (tmp_path / file).write_text(text)
-        monkeypatch.delitem(sys.modules, file.removesuffix(".py"), raising=False)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    commands = [words for owner, words in invocations() if owner == name]
-    assert len(commands) >= 5
-    for words in commands:
-        assert main(smaller(words)) == 0, (words, capsys.readouterr().err)
 
 
 def tables(name):

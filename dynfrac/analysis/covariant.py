@@ -88,6 +88,7 @@ def covariant_lyapunov_vectors(
     map_ : AbstractMap
         Small: all frames of the stretch are kept, n_steps x k x d numbers.
     hparams : mapping of str to float, optional
+        Values for some or all of the map's hyperparameters; the rest take their defaults.
     n_steps : int
         Points at which the vectors are wanted, at least 1.
     n_exponents : int, optional

@@ -52,6 +52,7 @@ def orbit_diagram(
     Parameters
     ----------
     map_ : AbstractMap
+        A map, or a training as a map.
     axis : Axis
         The hyperparameter and its values; 512 of them if the axis does not say how many.
     hparams : mapping of str to float, optional

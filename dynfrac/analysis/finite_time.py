@@ -110,6 +110,7 @@ def finite_time_lyapunov(
     Parameters
     ----------
     map_ : AbstractMap
+        A map, or a training as a map.
     hparams : mapping of str to float or (N,) array, optional
         Values for some or all of the map's hyperparameters. With arrays, which share their length,
         every entry gives an orbit.
@@ -121,14 +122,12 @@ def finite_time_lyapunov(
     n_exponents : int, default 1
         Number k of tangents.
     n_transient : int, default 0
+        Steps of the orbit alone before the tangents start.
     n_warmup : int, optional
         As in `lyapunov_spectrum`. Pass 0 for the growth of a training run from its beginning.
     n_starts : int, default 1
         Orbits from as many perturbed starts, as in `lyapunov_spectrum`; only without arrays.
-    slaved : bool, default False
-    seed : int, default 0
-    dtype : {"float64", "float32"}, optional
-    on_progress : callable, optional
+    slaved, seed, dtype, on_progress
         As in `lyapunov_spectrum`.
 
     Returns
@@ -142,6 +141,9 @@ def finite_time_lyapunov(
 
     Notes
     -----
+    The growth of a step is that of `lyapunov_spectrum`, the logarithm of the diagonal of R
+    (`benettin1980` in docs/references.bib); a value is its mean over the steps of a window.
+
     Orbits run side by side in batches of one shape, so everything is compiled once; an orbit that
     stops being finite disturbs no other. Values depend on the norm (the Euclidean one of the whole
     phase space) and, for the first window, on the frame.

@@ -52,6 +52,7 @@ def lyapunov_spectrum(
     Parameters
     ----------
     map_ : AbstractMap
+        A map, or a training as a map.
     hparams : mapping of str to float, optional
         Values for some or all of the map's hyperparameters; the rest take their defaults.
     n_steps : int
@@ -102,10 +103,10 @@ def lyapunov_spectrum(
     Notes
     -----
     Each step pushes an orthonormal frame through the linearised map by forward-mode
-    differentiation and re-orthonormalises it; exponent j is the mean of ln abs(R_jj) (Benettin et
-    al., Meccanica 15, 1980). No Jacobian is formed; the cost is one linearisation and k tangent
-    evaluations a step. The norm is the Euclidean one of the whole phase space, optimizer buffers
-    included: finite-time values depend on it, limits do not.
+    differentiation and re-orthonormalises it; exponent j is the mean of ln abs(R_jj)
+    (`benettin1980` in docs/references.bib). No Jacobian is formed; the cost is one linearisation
+    and k tangent evaluations a step. The norm is the Euclidean one of the whole phase space,
+    optimizer buffers included: finite-time values depend on it, limits do not.
 
     A finite-time exponent of a training run describes that stretch of the run, not an attractor.
     Where the map has a kink (ReLU) the derivative is the one-sided choice of the autodiff.
@@ -189,6 +190,11 @@ def max_lyapunov(
     ------
     ValueError
         As `lyapunov_spectrum`.
+
+    Notes
+    -----
+    The method is that of `lyapunov_spectrum` for k = 1: one tangent, normalised at every step
+    (`benettin1980` in docs/references.bib).
 
     Examples
     --------

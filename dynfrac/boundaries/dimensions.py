@@ -95,11 +95,11 @@ def boundary_dimension(
 
     Notes
     -----
-    f ~ eps^alpha and D = N - alpha (Grebogi et al. 1983; McDonald et al. 1985). The error is a
-    bootstrap over centres; it says how well the slope over these scales is known, and nothing of
-    other scales. Where the dimension depends on the scale, as it does on trainability boundaries,
-    quote `window` with the number. `dynfrac.studies.dimension_reports.report_dimension`, the
-    command `dynfrac dimension`, adds a second opinion and what is needed to judge both.
+    f ~ eps^alpha and D = N - alpha (`grebogi1983`, `mcdonald1985` in docs/references.bib). The
+    error is a bootstrap over centres; it says how well the slope over these scales is known, and
+    nothing of other scales. Where the dimension depends on the scale, as it does on trainability
+    boundaries, quote `window` with the number. A second opinion, and what is needed to judge both,
+    are added by `dynfrac.report_dimension` and the command `dynfrac dimension`.
 
     Examples
     --------

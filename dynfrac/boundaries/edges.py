@@ -176,9 +176,11 @@ def track_edge(
     Parameters
     ----------
     map_ : AbstractMap
+        A map, or a training as a map.
     inside, outside : pytrees of arrays
         Two states with different outcomes, such as `map_.init` returns.
     hparams : mapping of str to float, optional
+        Values for some or all of the map's hyperparameters; the rest take their defaults.
     n_steps : int
         Steps to follow the edge for.
     horizon : int

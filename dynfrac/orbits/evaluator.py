@@ -64,6 +64,7 @@ def evaluate(
     Parameters
     ----------
     map_ : AbstractMap
+        A map, or a training as a map.
     hparams : mapping of str to scalar or (N,) array
         Hyperparameters; arrays must share their length N, scalars apply to every run, and what is
         not given takes the map's default. ``n_steps`` among them gives each run a length of its

@@ -191,6 +191,7 @@ def iterate(
     Parameters
     ----------
     map_ : AbstractMap
+        A map, or a training as a map.
     hparams : mapping of str to float, optional
         Values for some or all of the map's hyperparameters; the rest take their defaults.
     n_steps : int

@@ -23,7 +23,7 @@ def plot_stride(
     ----------
     stride : (ny, nx) or (nx,) integer array
         1 where the cell was run, else how far apart the runs about it are.
-    status, axes, ax, title, caption
+    status, axes, **frame
         As in `dynfrac.plots.trainability.plot_measure`.
     """
     canvas = open_canvas(status, axes, **frame)

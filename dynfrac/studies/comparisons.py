@@ -157,14 +157,14 @@ def compare_levels(
     Parameters
     ----------
     a : str, Arm or callable
+        The architecture, as in `compare`.
     level : Axis
         The hyperparameter and its values, such as ``Axis("skip", 0, 1, 5)``: from the plain network
         to the residual one.
     axes, n_steps, seeds, budget, window, method, seed, hparams, rule, dtype, lanes, margin, scales
         As in `compare`.
-    journal
+    journal, on_progress
         As in `compare`.
-    on_progress : callable, optional
 
     Returns
     -------

@@ -239,6 +239,9 @@ def report_dimension(
     -----
     The dimension is that of the labels after `n_steps` steps in this window over the scales
     fitted; it depends on all three.
+
+    The pairs are those of the uncertainty exponent (`grebogi1983`, `mcdonald1985` in
+    docs/references.bib), as `dynfrac.boundary_dimension` draws them.
     """
     budget, seed = check_budget(budget), check_seed(seed)
     if method not in METHODS:

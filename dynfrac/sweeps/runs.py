@@ -64,6 +64,7 @@ def sweep(
     Parameters
     ----------
     map_ : AbstractMap
+        A map, or a training as a map.
     axes : sequence of Axis
         One, two or three, x first, each with its number of points. Besides hyperparameters,
         ``n_steps`` may be one: runs of different lengths.

@@ -36,10 +36,8 @@ class Traits(Node):
         Of the module's class or of the function.
     call : CallSignature
     groups : tuple of (str, tuple of str)
-
-    Notes
-    -----
-    All others are the answers to the questions of the same names in `AbstractModel`.
+    drive, preferred_dtype, nan_propagation, dtypes, stochastic, slaved_stats
+        As in `AbstractModel`, whose questions of the same names they answer.
     """
 
     name: str = struct.field(pytree_node=False)

@@ -175,6 +175,10 @@ def make_map(name: str, **arguments: Any) -> AbstractMap:
     **arguments
         Of the factory.
 
+    Returns
+    -------
+    AbstractMap
+
     Raises
     ------
     ValueError

@@ -127,6 +127,7 @@ def load_mnist(
         How many, at most 60000 (train) or 10000 (test); all of them if not given. All training
         images take 376 MB at 28 x 28.
     split : {"train", "test"}
+        The 60000 or the 10000.
     source : "mini" or path, optional
         ``"mini"`` is the embedded subset of `load_digits`. A path is a folder that holds the four
         IDX files, packed (`.gz`) or not, or an `.npz` file with the arrays `x_train`, `y_train`,

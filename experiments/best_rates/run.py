@@ -136,7 +136,8 @@ def draw(results, sweeps, path):
         below.minorticks_off()
         below.spines[["top", "right"]].set_visible(False)
     panels[1, 0].set_ylabel("decades from the edge")
-    panels[1, 0].legend(fontsize=7, frameon=False)
+    handles = panels[1, 0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
     figure.savefig(path, dpi=140)
 
 

@@ -33,6 +33,8 @@ def test_the_small_version_shows_what_the_page_says(tmp_path):
         (percent,) = re.findall(r"([0-9]+) % \| [0-9.]+ \[", row)
         assert abs(record["converged"] - int(percent) / 100) < share, head
         value, low, high = map(float, re.findall(r"([0-9.]+) \[([0-9.]+), ([0-9.]+)\]", row)[1])
+        if coarse := re.search(r"([0-9.]+) above and", row):  # few runs see the coarse scales
+            value = float(coarse[1])
         error = math.hypot((high - low) / 4, record["pairs"]["stderr"])
         assert abs(record["pairs"]["value"] - value) < 2 * error + 0.02, head
     flips = results["rules"]["published"]["flips"]
