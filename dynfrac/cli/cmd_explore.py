@@ -111,10 +111,6 @@ def command(
     named = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     named = f"[{named}]" if ":" in named else named
     address = f"http://{named}:{number}/"
-    if as_json:
-        print_json({"address": address, "title": start.title, "tiles": out})
-    else:
-        click.echo(f"exploring {start.title} at {address} (Ctrl-C ends)")
     server = uvicorn.Server(config)
     # Beside the main thread, because a server there takes Ctrl-C for itself and ends as if killed.
     ended = threading.Event()
@@ -128,6 +124,10 @@ def command(
     thread = threading.Thread(target=serve, name="server")
     thread.start()
     try:
+        if as_json:
+            print_json({"address": address, "title": start.title, "tiles": out})
+        else:
+            click.echo(f"exploring {start.title} at {address} (Ctrl-C ends)")
         if show:
             webbrowser.open(address)  # not before there is a server: some browsers are waited for
         # Not joined: Python 3.11 takes a thread whose join was interrupted for one that has ended.

@@ -112,17 +112,18 @@ def _reporter(stack: contextlib.ExitStack, *, announce: bool) -> Progress:
     The notice is for logs, where no bar is drawn, and for planning: it stays on the screen.
     """
     show = progress_reporter(stack, "sweep")
-    start: float | None = None
+    began = time.perf_counter()
+    first: tuple[float, int] | None = None
 
     def report(done: int, total: int) -> None:
-        nonlocal start, announce
+        nonlocal first, announce
         show(done, total)
-        if start is None:
-            start = time.perf_counter()
-        elapsed = time.perf_counter() - start
-        if announce and done and elapsed > NOTICE_AFTER:
+        now = time.perf_counter()
+        if done and first is None:
+            first = now, done  # what was before is mostly compilation, which does not come again
+        elif announce and first is not None and done > first[1] and now - began > NOTICE_AFTER:
             announce = False
-            left = elapsed * (total - done) / done
+            left = (now - first[0]) * (total - done) / (done - first[1])
             if left > NOTICE_AFTER:
                 click.echo(f"about {format_duration(left)} left", err=True)
 

@@ -1,5 +1,6 @@
 """The command `dynfrac sweep`: what it writes, what it prints, and every way to get it wrong."""
 
+import contextlib
 import json
 import os
 import signal
@@ -158,10 +159,21 @@ def test_flags_are_shown(run):
 
 def test_a_long_sweep_says_once_how_long_it_will_take(run, monkeypatch):
     monkeypatch.setattr(cmd_sweep, "NOTICE_AFTER", 0.0)
-    _, out, err = run(*SMALL, "--out", "run.zarr", "--json")
-    assert json.loads(out)["computed"] == 36
+    _, out, err = run(*SMALL, "--res", "100", "--out", "run.zarr", "--json")
+    assert json.loads(out)["computed"] == 10_000
     assert err.count("about ") == 1 and err.endswith("left\n")
     assert run(*SMALL, "--out", "quiet.zarr", "--quiet")[2] == ""
+
+
+def test_the_time_left_leaves_out_what_compilation_took(capsys, monkeypatch):
+    clock = iter([0.0, 1.0, 50.0, 60.0])
+    monkeypatch.setattr(cmd_sweep.time, "perf_counter", lambda: next(clock))
+    with contextlib.ExitStack() as stack:
+        report = cmd_sweep._reporter(stack, announce=True)
+        for done in (0, 10, 20):
+            report(done, 500)
+    # 10 in the last ten seconds, and 480 to go.
+    assert "about 8 min left" in capsys.readouterr().err
 
 
 WRONG = {
