@@ -36,8 +36,11 @@ class Traits(Node):
         Of the module's class or of the function.
     call : CallSignature
     groups : tuple of (str, tuple of str)
-    drive, preferred_dtype, nan_propagation, dtypes, stochastic, slaved_stats
-        As in `AbstractModel`, whose questions of the same names they answer.
+
+    Notes
+    -----
+    The others, ``drive``, ``preferred_dtype``, ``nan_propagation``, ``dtypes``, ``stochastic`` and
+    ``slaved_stats``, answer the questions of the same names in `AbstractModel`.
     """
 
     name: str = struct.field(pytree_node=False)
