@@ -150,7 +150,7 @@ def test_a_small_study_runs_and_goes_on(tmp_path):
     words = ("--config", str(config), "--only", "batchnorm", "--seeds", "100:102")
     stopped = run(tmp_path / "kept", *words, "--minutes", "0.5")
     assert "the same command goes on" in stopped.stdout
-    done = run(tmp_path / "kept", *words)
+    done = run(tmp_path / "kept", *words, "--minutes", "15")
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "kept" / "batchnorm-seeds-100-102.json").read_text("utf-8"))
     assert record["reading"] and len(record["per_seed"]) == 2
