@@ -24,7 +24,7 @@ from dynfrac.systems.chains import PARTS
 from dynfrac.systems.datasets import SOURCES
 from dynfrac.systems.recipes import DRAWN
 from dynfrac.systems.signatures import SWITCHES
-from tests.pages import PAGES, blocks, mentioned, typed, written
+from tests.pages import PAGES, ROOT, blocks, mentioned, typed, written
 
 
 def invocations():
@@ -115,6 +115,19 @@ def test_tables_give_every_part_its_hyperparameters_and_their_defaults():
         for parameter, default in part.parameters:
             found = re.search(rf"`{parameter}` ([0-9][0-9.e-]*)", text)
             assert found and float(found[1]) == default, (name, parameter)
+
+
+def test_notes_that_are_explained_are_given_by_the_library():
+    (page,) = (page for page in PAGES if page.name == "reading_a_result.md")
+    text = page.read_text("utf-8")
+    table = text[text.index("| a note with") :].split("\n\n")[0].splitlines()[2:]
+    # Sentences are broken into several strings in the source.
+    source = "".join(file.read_text("utf-8") for file in (ROOT / "dynfrac").rglob("*.py"))
+    joined = re.sub(r'"\s*\n\s*f?"', "", source)
+    assert len(table) > 8
+    for row in table:
+        words = row.split(" | ")[0].removeprefix("| ")
+        assert words in joined, words
 
 
 def test_the_page_on_models_names_every_switch_of_the_mode():
