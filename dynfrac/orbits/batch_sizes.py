@@ -27,15 +27,24 @@ def default_lanes(map_: AbstractMap) -> int:
     On a CPU the largest array of a batch should take about 128 KiB, so that all of them stay in the
     cache of one core: the published network is fastest with 4 lanes at width 16 (a quarter faster
     than with 16, two fifths faster than with 32) and with 16 to 32 at width 8. Maps that are
-    stepped from the host take one lane. On an accelerator batches are as large as 4096 runs; that
-    has not been tuned on one.
+    stepped from the host take one lane. On an accelerator the largest array takes about a
+    thirty-second of the memory in float64, which leaves room for the other layers and their
+    derivatives, and a batch has at most 4096 runs; neither has been tuned on one.
     """
     map_ = plain_map(map_)  # recording an exponent must not change how runs are rounded
     if host_driven(map_):
         return 1
-    budget = 2**14 if jax.default_backend() == "cpu" else 2**26
-    fit = max(1.0, budget / largest_array(map_))
+    fit = max(1.0, _batch_entries() / largest_array(map_))
     return int(min(2**12, 2 ** round(np.log2(fit))))
+
+
+def _batch_entries() -> int:
+    """Return the entries that the largest array of a batch should have on the present device."""
+    if jax.default_backend() == "cpu":
+        return 2**14
+    memory = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", 2**34)
+    # A power of two: devices of a kind agree, although programs are given different shares of them.
+    return 2 ** (int(memory).bit_length() - 1) // 2**8
 
 
 def call_groups(map_: AbstractMap, lanes: int) -> int:

@@ -1,5 +1,6 @@
 """The evaluator gives the bits of the plain loop, whatever is computed beside a point."""
 
+from types import SimpleNamespace
 from typing import final
 
 import jax
@@ -134,6 +135,22 @@ def test_batches_are_sized_by_activations_and_not_by_weights():
     assert largest_array(published_map(width=8, n_data=500)) == 500 * 8
     assert largest_array(Quadratic()) == state_size(Quadratic()) == 2
     assert default_lanes(published_map(width=16)) == 4
+    assert default_lanes(Quadratic()) == 4096
+
+
+@pytest.mark.parametrize(
+    ("memory", "lanes"),
+    # 61,440 entries a run, 8 bytes each: about a thirty-second of the memory.
+    [({"bytes_limit": 8 * 2**30}, 512), ({"bytes_limit": 11 * 2**30}, 512), (None, 1024)]
+    + [({"bytes_limit": 104 * 2**30}, 4096)],
+)
+def test_batches_are_sized_by_the_memory_of_an_accelerator(monkeypatch, memory, lanes):
+    map_ = published_map(width=16, n_data=3840)
+    assert largest_array(map_) == 61_440
+    device = SimpleNamespace(memory_stats=lambda: memory)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(jax, "local_devices", lambda: [device])
+    assert default_lanes(map_) == lanes
     assert default_lanes(Quadratic()) == 4096
 
 
