@@ -3,7 +3,7 @@
     python experiments/label_dependence/run.py --out label_dependence
 
 The published tanh network throughout. Pictures and runs are kept in the folder: the same command
-goes on. `--small` is a version of a minute or two for the tests.
+goes on. `--small` is a version of a few minutes for the tests.
 """
 
 import argparse
