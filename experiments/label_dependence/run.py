@@ -50,44 +50,38 @@ class OffsetOnce(TrainingMap):
         return state.replace(params=(first + hparams["input_offset_once"], *others))
 
 
-class Bench:
-    """Measures one set of labels after the other, by a picture and by pairs, in one folder."""
-
-    def __init__(self, config, folder):
-        self.config, self.folder = config, folder
-
-    def measure(self, name, map_, axes, budget, **runs):
-        """Return picture and record of the labels of a map in a window."""
-        axes = [Axis(a.name, a.low, a.high, self.config["res"], a.scale) for a in axes]
-        identity = {"labels": name}
-        picture = dynfrac.sweep(
-            map_, axes, out=self.folder / f"{name}.zarr", adaptive=True, identity=identity, **runs
-        )
-        report = report_dimension(
-            map_,
-            axes,
-            budget=budget,
-            method="pairs",
-            seed=self.config["seed"],
-            journal=self.folder / f"{name}.journal",
-            identity=identity,
-            **runs,
-        )
-        box, pairs = dynfrac.box_dimension(picture.labels), report.headline
-        record = {
-            "converged": float(picture.labels.mean()),
-            "boundary": float(boundary_cells(picture.labels).mean()),
-            "box": box.to_dict(),
-            "pairs": pairs.to_dict() | {"flags": [*pairs.flags, *report.flags]},
-            "undecided": None if report.undecided is None else report.undecided.value,
-        }
-        print(
-            f"{name:<24} converged {record['converged']:6.1%}, boundary {record['boundary']:6.2%}, "
-            f"box {box.value:.2f} +- {box.stderr:.2f}, pairs {pairs.value:.2f} +- "
-            f"{pairs.stderr:.2f}",
-            flush=True,
-        )
-        return picture, record
+def measure(name, map_, axes, budget, config, folder, **runs):
+    """Return picture and record of the labels of a map in a window, kept under their name."""
+    axes = [Axis(a.name, a.low, a.high, config["res"], a.scale) for a in axes]
+    identity = {"labels": name}
+    picture = dynfrac.sweep(
+        map_, axes, out=folder / f"{name}.zarr", adaptive=True, identity=identity, **runs
+    )
+    report = report_dimension(
+        map_,
+        axes,
+        budget=budget,
+        method="pairs",
+        seed=config["seed"],
+        journal=folder / f"{name}.journal",
+        identity=identity,
+        **runs,
+    )
+    box, pairs = dynfrac.box_dimension(picture.labels), report.headline
+    record = {
+        "converged": float(picture.labels.mean()),
+        "boundary": float(boundary_cells(picture.labels).mean()),
+        "box": box.to_dict(),
+        "pairs": pairs.to_dict() | {"flags": [*pairs.flags, *report.flags]},
+        "undecided": None if report.undecided is None else report.undecided.value,
+    }
+    print(
+        f"{name:<24} converged {record['converged']:6.1%}, boundary {record['boundary']:6.2%}, "
+        f"box {box.value:.2f} +- {box.stderr:.2f}, pairs {pairs.value:.2f} +- "
+        f"{pairs.stderr:.2f}",
+        flush=True,
+    )
+    return picture, record
 
 
 def choose_window(config, folder):
@@ -117,37 +111,35 @@ def flips(picture, reference):
     return {"of_all": float(differ.mean()), "of_boundary": float(differ[beside].mean())}
 
 
-def vary(bench, window):
+def vary(window, config, folder):
     """Measure the window for all steps, rules and types."""
-    config = bench.config
 
-    def measure(steps=config["rule_steps"], rule="published", dtype="float64"):
+    def labels(steps=config["rule_steps"], rule="published", dtype="float64"):
         # What is asked twice has one name, and its runs are there already.
         name = f"{rule.replace(':', '-')}-{steps}-{dtype}"
         runs = {"n_steps": steps, "rule": rule, "dtype": dtype}
-        return bench.measure(name, PUBLISHED.map_, window, config["budget"], **runs)
+        return measure(name, PUBLISHED.map_, window, config["budget"], config, folder, **runs)
 
-    results = {"steps": {steps: measure(steps)[1] for steps in config["steps"]}}
-    reference, _ = measure()
+    results = {"steps": {steps: labels(steps)[1] for steps in config["steps"]}}
+    reference, _ = labels()
     for part in ("rules", "dtypes"):
         results[part] = {}
         for value in config[part]:
-            picture, record = measure(**{part[:-1]: value})
+            picture, record = labels(**{part[:-1]: value})
             results[part][value] = record | {"flips": flips(picture, reference)}
     return results
 
 
-def offsets(bench):
+def offsets(config, folder):
     """Measure the whole window of learning rate and offset, for the ways to add the offset."""
-    config, (low, high) = bench.config, (1e-3, 1e6)
     once = OffsetOnce(**vars(PUBLISHED.map_))
     results, pictures = {}, {}
     for name in config["offsets"]:
-        axes = Axis(name, low, high, scale="log10"), Axis("lr", low, high)
+        axes = Axis(name, 1e-3, 1e6, scale="log10"), Axis("lr", 1e-3, 1e6)
         map_ = once if name == "input_offset_once" else PUBLISHED.map_
         runs = {"n_steps": config["offset_steps"], "rule": "published"}
-        pictures[name], results[name] = bench.measure(
-            name, map_, axes, config["offset_budget"], **runs
+        pictures[name], results[name] = measure(
+            name, map_, axes, config["offset_budget"], config, folder, **runs
         )
     return results, pictures
 
@@ -208,10 +200,9 @@ def main(arguments=None):
     if options.small:
         config |= SMALL
     options.out.mkdir(parents=True, exist_ok=True)
-    bench = Bench(config, options.out)
     window = choose_window(config, options.out)
-    results = vary(bench, window)
-    results["offsets"], pictures = offsets(bench)
+    results = vary(window, config, options.out)
+    results["offsets"], pictures = offsets(config, options.out)
     results |= {"config": config, "window": [[axis.low, axis.high] for axis in window]}
     for part in ("rules", "dtypes"):
         for name, row in results[part].items():
