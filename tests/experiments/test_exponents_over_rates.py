@@ -2,7 +2,6 @@
 
 import json
 import math
-import runpy
 import tomllib
 
 import numpy as np
@@ -21,7 +20,7 @@ def test_what_is_stated_comes_out(tmp_path):
     assert set(results) == set(script.SMALL)
     lowest, low, _, chaotic = results["tanh, digits"]["flow"]
     assert abs(low / lowest - 1) < 0.05 and chaotic > 10 * lowest
-    draw = runpy.run_path(str(FOLDER / "figure.py"))["draw"]
+    draw = load("exponents_over_rates", "figure").draw
     draw(results, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 10_000
 

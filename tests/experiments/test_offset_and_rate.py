@@ -2,7 +2,6 @@
 
 import json
 import math
-import runpy
 import tomllib
 
 import numpy as np
@@ -100,5 +99,5 @@ def test_the_small_version_finds_what_the_page_states(tmp_path):
         lambda points: np.hypot(*np.log10(points / [1e-3, 10.0]).T) < 0.5, axes, budget=1000
     )
     kept.write_text(json.dumps(results | {"pairs": pairs.to_dict()}))
-    runpy.run_path(str(FOLDER / "figure.py"))["main"](["--out", str(tmp_path)])
+    load("offset_and_rate", "figure").main(["--out", str(tmp_path)])
     assert (tmp_path / "offset_and_rate.png").stat().st_size > 10_000

@@ -1,6 +1,5 @@
 """Dimensions from rates: the small version reproduces the tables, and what these rest on."""
 
-import importlib.util
 import json
 import math
 import tomllib
@@ -17,13 +16,6 @@ FOLDER = EXPERIMENTS / "saddle_formulas"
 ESTIMATES = "D1", "D0", "pairs", "Kaplan-Yorke", "D2"
 TOLERANCE = 0.03
 """Beside three combined standard errors, as the README says."""
-
-
-def load_figure():
-    specification = importlib.util.spec_from_file_location("figure", FOLDER / "figure.py")
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
 
 
 def read_record():
@@ -61,13 +53,13 @@ def test_the_small_version_reproduces_the_tables(tmp_path):
         if there["undecided"]["share"] > 0.2:
             assert here["D1"]["value"] is None and there["D1"]["value"] is None
             assert any("undecided to the last step" in flag for flag in here["D1"]["flags"])
-    load_figure().main(tmp_path)
+    load("saddle_formulas", "figure").main(tmp_path)
     assert (tmp_path / "saddle_formulas.png").stat().st_size > 10_000
 
 
 def test_the_readme_has_the_numbers_of_the_record():
     text = (FOLDER / "README.md").read_text()
-    lines = load_figure().tables(read_record())
+    lines = load("saddle_formulas", "figure").tables(read_record())
     assert len(lines) > 30 and all(line in text for line in lines)
 
 
